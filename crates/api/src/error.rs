@@ -1,0 +1,271 @@
+//! The one error of this border, and what a client hears of it: a problem document (RFC 9457).
+//!
+//! Handlers return `Result<_, Error>` and use `?`. What is the client's fault says what was wrong and where; what is
+//! ours says nothing but that, and is logged here, once, with its causes.
+
+use std::collections::BTreeMap;
+use std::error::Error as _;
+
+use axum::Json;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+use tracing::{error, warn};
+use utoipa::openapi::{ContentBuilder, Ref, RefOr, Response as Described, ResponseBuilder};
+use utoipa::{IntoResponses, ToSchema};
+
+const PROBLEM: &str = "application/problem+json";
+
+/// Everything that can be wrong with a request or its handling.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    #[error("{0}")]
+    BadRequest(String),
+    #[error("{}", in_words(.0))]
+    BadFields(Vec<FieldError>),
+    #[error("send an API key in the header X-API-KEY")]
+    NoKey,
+    #[error("{0}")]
+    Forbidden(&'static str),
+    #[error("{0}")]
+    NotFound(String),
+    #[error("this route does not take that method; see /docs")]
+    MethodNotAllowed,
+    #[error("the header X-REGISTER-KEY does not hold this cluster's register key")]
+    WrongRegisterKey,
+    #[error("the body is larger than 1 MiB")]
+    TooLarge,
+    #[error("{0}")]
+    NotReady(&'static str),
+    #[error("the request was not handled in time")]
+    TooSlow,
+    #[error("an internal error, which is in the server's log")]
+    Internal,
+    #[error("the database refused or did not answer")]
+    Database(#[from] sqlx::Error),
+}
+
+/// One wrong field of a request.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub(crate) struct FieldError {
+    /// Where it is: names joined by dots, as in `checks.check_load.interval`.
+    pub(crate) at: String,
+    /// What is wrong with it.
+    pub(crate) message: String,
+}
+
+/// The first few of them, for logs and for people who read nothing else.
+fn in_words(errors: &[FieldError]) -> String {
+    const SHOWN: usize = 5;
+    let mut words: Vec<_> = errors
+        .iter()
+        .take(SHOWN)
+        .map(|error| format!("{} {}", error.at, error.message))
+        .collect();
+    if errors.len() > SHOWN {
+        words.push(format!("{} more", errors.len() - SHOWN));
+    }
+    words.join("; ")
+}
+
+/// A problem document (RFC 9457).
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Problem {
+    /// Always `about:blank`: the status says what kind of problem it is.
+    #[serde(rename = "type")]
+    kind: &'static str,
+    /// The status in words.
+    title: &'static str,
+    /// The HTTP status.
+    status: u16,
+    /// What is wrong, for people.
+    detail: String,
+    /// Every field that is wrong.
+    errors: Vec<FieldError>,
+}
+
+impl Error {
+    /// One wrong field.
+    pub(crate) fn field(at: &str, message: impl Into<String>) -> Self {
+        Self::BadFields(vec![FieldError {
+            at: at.to_owned(),
+            message: message.into(),
+        }])
+    }
+
+    fn status(&self) -> StatusCode {
+        match self {
+            Self::BadRequest(_) | Self::BadFields(_) => StatusCode::BAD_REQUEST,
+            Self::NoKey => StatusCode::UNAUTHORIZED,
+            Self::Forbidden(_) => StatusCode::FORBIDDEN,
+            Self::NotFound(_) => StatusCode::NOT_FOUND,
+            Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+            Self::WrongRegisterKey => StatusCode::PRECONDITION_FAILED,
+            Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::NotReady(_) | Self::TooSlow => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Database(error) if is_away(error) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Internal | Self::Database(_) => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+}
+
+impl IntoResponse for Error {
+    fn into_response(self) -> Response {
+        let this = match self {
+            Self::Database(error) => refused_by_constraint(&error).unwrap_or(Self::Database(error)),
+            this => this,
+        };
+        let status = this.status();
+        if let Self::Database(error) = &this {
+            log(error, status);
+        }
+        let detail = match &this {
+            Self::Database(_) if status == StatusCode::SERVICE_UNAVAILABLE => {
+                "the database does not answer; try again".to_owned()
+            }
+            Self::Database(_) => Self::Internal.to_string(),
+            this => this.to_string(),
+        };
+        let errors = match this {
+            Self::BadFields(errors) => errors,
+            _ => Vec::new(),
+        };
+        let problem = Problem {
+            kind: "about:blank",
+            title: status.canonical_reason().unwrap_or("Error"),
+            status: status.as_u16(),
+            detail,
+            errors,
+        };
+        let mut response = (status, Json(problem)).into_response();
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(PROBLEM));
+        match status {
+            StatusCode::SERVICE_UNAVAILABLE => {
+                headers.insert(header::RETRY_AFTER, HeaderValue::from_static("2"))
+            }
+            StatusCode::UNAUTHORIZED => {
+                headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("ApiKey"))
+            }
+            _ => None,
+        };
+        response
+    }
+}
+
+/// Logs a failure of ours with its causes.
+fn log(error: &sqlx::Error, status: StatusCode) {
+    let mut causes = Vec::new();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        causes.push(error.to_string());
+        cause = error.source();
+    }
+    if status == StatusCode::SERVICE_UNAVAILABLE {
+        warn!(%error, ?causes, "the database does not answer");
+    } else {
+        error!(%error, ?causes, "the database refused a statement");
+    }
+}
+
+/// Whether the database is away, overloaded or not migrated: the same request may succeed a little later.
+fn is_away(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Io(_)
+        | sqlx::Error::Tls(_)
+        | sqlx::Error::Protocol(_)
+        | sqlx::Error::PoolTimedOut
+        | sqlx::Error::PoolClosed
+        | sqlx::Error::WorkerCrashed => true,
+        sqlx::Error::Database(error) => error.code().is_some_and(|code| {
+            // connection, resources, shutdown; then serialization, deadlock, time limit, no such table
+            ["08", "53", "57P"]
+                .iter()
+                .any(|class| code.starts_with(class))
+                || ["40001", "40P01", "57014", "42P01"].contains(&code.as_ref())
+        }),
+        _ => false,
+    }
+}
+
+/// A rule that only the database could check, said as the client's mistake.
+fn refused_by_constraint(error: &sqlx::Error) -> Option<Error> {
+    let (at, message) = match error.as_database_error()?.constraint()? {
+        "hosts_hostname_is_named" => ("hostname", "must not be empty"),
+        "hosts_port_is_a_port" => ("port", "must be from 1 to 65535"),
+        "hosts_pin_is_a_fingerprint" => ("cert_sha256", "must be 64 lower-case hexadecimal digits"),
+        "checks_name_is_named" => ("checks", "a check's name must not be empty"),
+        "checks_interval_is_sane" => ("checks", "an interval must be from 1 to 604800"),
+        "checks_follow_up_is_sane" => ("checks", "a follow_up must be from 1 to 604800"),
+        "checks_priority_is_known" => ("checks", "a priority must not be negative"),
+        "checks_timeout_is_sane" => ("checks", "a timeout must be from 1 to 3600"),
+        "checks_thresholds_are_positive" => ("checks", "thresholds and windows must be positive"),
+        _ => return None,
+    };
+    Some(Error::field(at, message))
+}
+
+/// In the description: how an operation that needs an API key can fail, whatever it does.
+pub(crate) struct Failures;
+
+impl IntoResponses for Failures {
+    fn responses() -> BTreeMap<String, RefOr<Described>> {
+        [
+            (
+                "400",
+                "Something in the request is wrong; the document says what and where",
+            ),
+            ("401", "No API key"),
+            ("403", "A wrong API key, or one with too little access"),
+            (
+                "503",
+                "The database does not answer; try again after `Retry-After` seconds",
+            ),
+        ]
+        .map(|(status, description)| (status.to_owned(), described(description)))
+        .into()
+    }
+}
+
+/// In the description: how a registration can fail.
+pub(crate) struct RegistrationFailures;
+
+impl IntoResponses for RegistrationFailures {
+    fn responses() -> BTreeMap<String, RefOr<Described>> {
+        [
+            ("400", "Wrong fields, all of them named"),
+            ("412", "Wrong register key"),
+            ("413", "Larger than 1 MiB"),
+            (
+                "503",
+                "The database does not answer; try again after `Retry-After` seconds",
+            ),
+        ]
+        .map(|(status, description)| (status.to_owned(), described(description)))
+        .into()
+    }
+}
+
+/// In the description: the path names something that is not there.
+pub(crate) struct Unknown;
+
+impl IntoResponses for Unknown {
+    fn responses() -> BTreeMap<String, RefOr<Described>> {
+        [(
+            "404".to_owned(),
+            described("There is no such host or check"),
+        )]
+        .into()
+    }
+}
+
+fn described(description: &str) -> RefOr<Described> {
+    let problem = ContentBuilder::new()
+        .schema(Some(Ref::from_schema_name("Problem")))
+        .build();
+    ResponseBuilder::new()
+        .description(description)
+        .content(PROBLEM, problem)
+        .build()
+        .into()
+}

@@ -1,0 +1,101 @@
+//! HTTP: what agents, people and programs ask of a cluster, and its description as OpenAPI.
+//!
+//! `routes` has one file per resource, `access` says who may call, `error` what a client hears when something is
+//! wrong. A list is streamed by `list`, a registration read by `registration`. Every path, name and shape is a
+//! promise made to the original system's agents and clients.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, anyhow};
+use sqlx::PgPool;
+use stalker_db::api_keys;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+mod access;
+mod error;
+mod extract;
+mod layers;
+mod list;
+mod openapi;
+mod registration;
+mod routes;
+mod server;
+
+pub use openapi::openapi_yaml;
+
+/// What the API must know; see `[api]` in `default.toml`. It holds keys, so it has no `Debug`.
+#[derive(Clone)]
+pub struct Config {
+    /// Where to listen; port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// What agents show in `X-REGISTER-KEY`.
+    pub register_key: String,
+    /// A key with access admin, for `X-API-KEY`; kept in the database as a hash.
+    pub api_key: Option<String>,
+    /// The name of this cluster.
+    pub cluster_id: String,
+}
+
+/// What every handler can reach.
+#[derive(Clone)]
+pub(crate) struct App {
+    pub(crate) pool: PgPool,
+    pub(crate) config: Arc<Config>,
+}
+
+/// Serves the API until `shutdown`. `listening` is told the address as soon as connections are accepted. The
+/// database may come and go meanwhile.
+///
+/// # Errors
+/// If the address cannot be listened on.
+pub async fn run(
+    config: Config,
+    pool: PgPool,
+    shutdown: CancellationToken,
+    listening: impl FnOnce(SocketAddr) + Send,
+) -> anyhow::Result<()> {
+    let listener = TcpListener::bind(config.listen).await.map_err(|error| {
+        anyhow!(
+            "cannot listen on {}: {error}; set api.listen",
+            config.listen
+        )
+    })?;
+    let address = listener
+        .local_addr()
+        .context("the listening socket has no address")?;
+    // The first try comes before the first request, so that who waits for us to listen can use its key.
+    let key = config.api_key.clone();
+    let key_is_stored = store_key(&pool, key.as_deref())
+        .await
+        .inspect_err(|error| warn!(%error, "api.api_key cannot be used until the database answers"))
+        .is_ok();
+    info!(%address, "the API listens");
+    listening(address);
+    let app = App {
+        pool: pool.clone(),
+        config: Arc::new(config),
+    };
+    let key_stored_later = async {
+        let mut is_stored = key_is_stored;
+        while !is_stored {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            is_stored = store_key(&pool, key.as_deref()).await.is_ok();
+        }
+    };
+    tokio::join!(
+        server::serve(listener, routes::router(app), &shutdown),
+        shutdown.run_until_cancelled(key_stored_later)
+    );
+    Ok(())
+}
+
+async fn store_key(pool: &PgPool, key: Option<&str>) -> sqlx::Result<()> {
+    match key {
+        Some(key) => api_keys::put_configured(pool, key).await,
+        None => Ok(()),
+    }
+}

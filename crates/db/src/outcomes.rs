@@ -1,0 +1,371 @@
+//! Recording outcomes: one transaction per batch, fenced, with everything that follows (engine.md, section 3).
+
+use std::collections::BTreeMap;
+
+use sqlx::{PgConnection, PgPool};
+use stalker_domain::outcome::{Outcome, Verdict};
+use stalker_domain::state::{Consequence, Step};
+
+use crate::Pools;
+use crate::alerts::{self, HardCheck};
+use crate::claims::ClaimedCheck;
+
+/// A run that is over, with what it means.
+#[derive(Debug, Clone)]
+pub struct Run {
+    /// What was taken.
+    pub check: ClaimedCheck,
+    /// What came of it.
+    pub outcome: Outcome,
+    /// What that means.
+    pub step: Step,
+    /// The certificate that an agent without a pin showed: it is pinned to it.
+    pub first_seen_cert_sha256: Option<String>,
+}
+
+/// When a host that does not answer counts as down (decision 3).
+#[derive(Debug, Clone, Copy)]
+pub struct HostPolicy {
+    /// Unreachable outcomes in a row.
+    pub alert_threshold: i32,
+    /// Seconds since the first of them.
+    pub host_down_after_s: i32,
+}
+
+/// What became of a batch.
+#[derive(Debug, Clone, Default)]
+pub struct Recorded {
+    /// Checks whose outcome was recorded; the others were refused by the fence.
+    pub check_ids: Vec<i64>,
+    /// Something may be owed now.
+    pub is_telling: bool,
+}
+
+/// Records a batch and everything that follows from it, in one transaction. Runs whose lease ran out, was taken
+/// over or taken away record nothing; that is normal, and they are missing from the answer.
+///
+/// # Errors
+/// If the database does not answer, or a value is one that it cannot keep; nothing is recorded then.
+pub async fn record(pools: &Pools, runs: &[Run], policy: HostPolicy) -> sqlx::Result<Recorded> {
+    let is_telling = runs.iter().any(|run| {
+        run.step.changed
+            || run.outcome.verdict == Verdict::Unreachable
+            || run.first_seen_cert_sha256.is_some()
+    });
+    let pool: &PgPool = if is_telling {
+        &pools.durable
+    } else {
+        &pools.relaxed
+    };
+    let mut tx = pool.begin().await?;
+    let owners = record_states(&mut tx, runs).await?;
+    let recorded: Vec<&Run> = runs
+        .iter()
+        .filter(|run| owners.contains_key(&run.check.check_id))
+        .collect();
+    record_outputs(&mut tx, &recorded).await?;
+    if is_telling {
+        record_changes(&mut tx, &recorded, &owners).await?;
+        pin_first_seen(&mut tx, &recorded).await?;
+    }
+    record_reachability(&mut tx, &recorded, policy).await?;
+    record_alerts(&mut tx, &recorded).await?;
+    tx.commit().await?;
+    Ok(Recorded {
+        check_ids: owners.into_keys().collect(),
+        is_telling,
+    })
+}
+
+/// The hot row: fenced; the next time comes from the row's present interval; a wish (`rush_at`) that was made
+/// during the run survives; an unchanged output is not rewritten. Returns the owners of what was recorded.
+async fn record_states(
+    conn: &mut PgConnection,
+    runs: &[Run],
+) -> sqlx::Result<BTreeMap<i64, String>> {
+    let mut ids = Vec::with_capacity(runs.len());
+    let mut leases = Vec::with_capacity(runs.len());
+    let mut statuses = Vec::with_capacity(runs.len());
+    let mut unreachable = Vec::with_capacity(runs.len());
+    let mut hard = Vec::with_capacity(runs.len());
+    let mut fails = Vec::with_capacity(runs.len());
+    let mut begins = Vec::with_capacity(runs.len());
+    let mut retries = Vec::with_capacity(runs.len());
+    let mut latencies = Vec::with_capacity(runs.len());
+    let mut outs = Vec::with_capacity(runs.len());
+    for run in runs {
+        let next = run.step.next;
+        ids.push(run.check.check_id);
+        leases.push(run.check.lease);
+        statuses.push(next.status.map(|status| status.code()));
+        unreachable.push(next.unreachable);
+        hard.push(next.hard);
+        fails.push(i32::try_from(next.fails).unwrap_or(i32::MAX));
+        begins.push(
+            next.status.map(|status| status.code()) != run.check.status
+                || next.unreachable != run.check.unreachable,
+        );
+        retries.push(
+            run.step
+                .retry_in_s
+                .map(|seconds| i32::try_from(seconds).unwrap_or(i32::MAX)),
+        );
+        latencies.push(i32::try_from(run.outcome.latency.as_micros()).unwrap_or(i32::MAX));
+        outs.push(run.outcome.output.first_line());
+    }
+    let rows = sqlx::query!(
+        r#"
+        update check_state s
+        set lease = null, leased_until = null,
+            status = r.status, unreachable = r.unreachable, hard = r.hard, fails = r.fails,
+            since = case when r.begins then now() else s.since end,
+            last_at = now(), latency_us = r.latency_us,
+            out = case when s.out is distinct from r.out then r.out else s.out end,
+            owner = case when r.status = 0 and not r.unreachable and s.owner <> '' then '' else s.owner end,
+            due_at = timestamptz 'epoch' + (((r.now_ms - s.phase_ms) / (s.interval_s * 1000::bigint) + 1) * (s.interval_s * 1000::bigint) + s.phase_ms) * interval '1 ms',
+            rush_at = case when s.rush_at is not null then s.rush_at
+                           when r.retry_s is not null then now() + make_interval(secs => r.retry_s) end
+        from (select u.*, floor(extract(epoch from now()) * 1000)::bigint as now_ms
+              from unnest($1::bigint[], $2::bigint[], $3::smallint[], $4::bool[], $5::bool[], $6::int[], $7::bool[], $8::int[], $9::int[], $10::text[])
+                   as u(check_id, lease, status, unreachable, hard, fails, begins, retry_s, latency_us, out)
+              order by u.check_id) r
+        where s.check_id = r.check_id and s.lease = r.lease and s.leased_until >= now()
+        returning s.check_id, s.owner
+        "#,
+        &ids,
+        &leases,
+        &statuses as &[Option<i16>],
+        &unreachable,
+        &hard,
+        &fails,
+        &begins,
+        &retries as &[Option<i32>],
+        &latencies,
+        &outs as &[&str],
+    )
+    .fetch_all(conn)
+    .await?;
+    Ok(rows
+        .into_iter()
+        .map(|row| (row.check_id, row.owner))
+        .collect())
+}
+
+/// The full text, where it tells something: when the status changed, and for what is failing.
+async fn record_outputs(conn: &mut PgConnection, runs: &[&Run]) -> sqlx::Result<()> {
+    let telling: Vec<&&Run> = runs
+        .iter()
+        .filter(|run| run.step.changed || run.step.next.fails > 0)
+        .collect();
+    if telling.is_empty() {
+        return Ok(());
+    }
+    let ids: Vec<i64> = telling.iter().map(|run| run.check.check_id).collect();
+    let outs: Vec<&str> = telling.iter().map(|run| run.outcome.out.as_str()).collect();
+    let errs: Vec<&str> = telling.iter().map(|run| run.outcome.err.as_str()).collect();
+    sqlx::query!(
+        r#"
+        insert into outputs (check_id, at, out, err)
+        select check_id, now(), out, err from unnest($1::bigint[], $2::text[], $3::text[]) as u(check_id, out, err) order by check_id
+        on conflict (check_id) do update set at = excluded.at, out = excluded.out, err = excluded.err
+        where (outputs.out, outputs.err) is distinct from (excluded.out, excluded.err)
+        "#,
+        &ids,
+        &outs as &[&str],
+        &errs as &[&str],
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+async fn record_changes(
+    conn: &mut PgConnection,
+    runs: &[&Run],
+    owners: &BTreeMap<i64, String>,
+) -> sqlx::Result<()> {
+    let changed: Vec<&&Run> = runs.iter().filter(|run| run.step.changed).collect();
+    if changed.is_empty() {
+        return Ok(());
+    }
+    let ids: Vec<i64> = changed.iter().map(|run| run.check.check_id).collect();
+    let hostnames: Vec<&str> = changed
+        .iter()
+        .map(|run| run.check.hostname.as_str())
+        .collect();
+    let names: Vec<&str> = changed
+        .iter()
+        .map(|run| run.check.check_name.as_str())
+        .collect();
+    let statuses: Vec<Option<i16>> = changed
+        .iter()
+        .map(|run| run.step.next.status.map(|status| status.code()))
+        .collect();
+    let unreachable: Vec<bool> = changed
+        .iter()
+        .map(|run| run.step.next.unreachable)
+        .collect();
+    let hard: Vec<bool> = changed.iter().map(|run| run.step.next.hard).collect();
+    let outs: Vec<&str> = changed
+        .iter()
+        .map(|run| run.outcome.output.history_text())
+        .collect();
+    let owners: Vec<&str> = changed
+        .iter()
+        .map(|run| owners[&run.check.check_id].as_str())
+        .collect();
+    sqlx::query!(
+        r#"
+        insert into state_changes (check_id, hostname, check_name, at, status, unreachable, hard, out, owner)
+        select check_id, hostname, check_name, now(), status, unreachable, hard, out, owner
+        from unnest($1::bigint[], $2::text[], $3::text[], $4::smallint[], $5::bool[], $6::bool[], $7::text[], $8::text[])
+             as u(check_id, hostname, check_name, status, unreachable, hard, out, owner)
+        "#,
+        &ids,
+        &hostnames as &[&str],
+        &names as &[&str],
+        &statuses as &[Option<i16>],
+        &unreachable,
+        &hard,
+        &outs as &[&str],
+        &owners as &[&str],
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// Trust on first use (decision 10): an agent that registered no fingerprint keeps the certificate it showed first.
+async fn pin_first_seen(conn: &mut PgConnection, runs: &[&Run]) -> sqlx::Result<()> {
+    let seen: BTreeMap<i64, &str> = runs
+        .iter()
+        .filter_map(|run| Some((run.check.host_id, run.first_seen_cert_sha256.as_deref()?)))
+        .collect();
+    if seen.is_empty() {
+        return Ok(());
+    }
+    let host_ids: Vec<i64> = seen.keys().copied().collect();
+    let pins: Vec<&str> = seen.values().copied().collect();
+    sqlx::query!(
+        r#"
+        with s as (
+            select h.host_id, u.pin from unnest($1::bigint[], $2::text[]) as u(host_id, pin) join hosts h using (host_id)
+            where h.cert_sha256 is null order by h.host_id for no key update of h)
+        update hosts h set cert_sha256 = s.pin, cert_origin = 'first_seen' from s where h.host_id = s.host_id
+        "#,
+        &host_ids,
+        &pins as &[&str],
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// Counts, per host, the outcomes in a row in which its agent could not be reached; an answer ends the count. The
+/// host's alert opens and closes here. In health this reads one empty index.
+async fn record_reachability(
+    conn: &mut PgConnection,
+    runs: &[&Run],
+    policy: HostPolicy,
+) -> sqlx::Result<()> {
+    // per host, in the order of arrival: whether anything was answered, and what came after the last answer
+    let mut hosts: BTreeMap<i64, (bool, i32)> = BTreeMap::new();
+    for run in runs {
+        let host = hosts.entry(run.check.host_id).or_default();
+        match run.outcome.verdict {
+            Verdict::Answered(_) => *host = (true, 0),
+            Verdict::Unreachable => host.1 += 1,
+        }
+    }
+    let answered: Vec<i64> = hosts
+        .iter()
+        .filter(|(_, (answered, _))| *answered)
+        .map(|(host_id, _)| *host_id)
+        .collect();
+    let returned = sqlx::query_scalar!(
+        r#"
+        with back as materialized (
+            select host_id from hosts where host_id = any ($1) and unreachable_count > 0 order by host_id for no key update)
+        update hosts set unreachable_count = 0, unreachable_since = null
+        where host_id = any (array(select host_id from back))
+        returning host_id
+        "#,
+        &answered,
+    )
+    .fetch_all(&mut *conn)
+    .await?;
+
+    let unreachable: (Vec<i64>, Vec<i32>) = hosts
+        .iter()
+        .filter(|(_, (_, count))| *count > 0)
+        .map(|(host_id, (_, count))| (*host_id, *count))
+        .unzip();
+    let mut down = Vec::new();
+    if !unreachable.0.is_empty() {
+        down = sqlx::query_scalar!(
+            r#"
+            with u as materialized (
+                select h.host_id, n.count from unnest($1::bigint[], $2::int[]) as n(host_id, count) join hosts h using (host_id)
+                order by h.host_id for no key update of h),
+            counted as (
+                update hosts h
+                set unreachable_count = h.unreachable_count + u.count, unreachable_since = coalesce(h.unreachable_since, now())
+                from u where h.host_id = u.host_id
+                returning h.host_id, h.unreachable_count, h.unreachable_since)
+            select c.host_id from counted c
+            where c.unreachable_count >= $3 and c.unreachable_since <= now() - make_interval(secs => $4::int)
+              and not exists (select from alerts a where a.host_id = c.host_id and a.kind = 'host' and a.closed_at is null)
+            "#,
+            &unreachable.0,
+            &unreachable.1,
+            policy.alert_threshold,
+            policy.host_down_after_s,
+        )
+        .fetch_all(&mut *conn)
+        .await?;
+    }
+    if !returned.is_empty() {
+        alerts::close_of_hosts(conn, &returned, "answered").await?;
+    }
+    if !down.is_empty() {
+        let text = |run: &&&Run| {
+            run.outcome.verdict == Verdict::Unreachable && down.contains(&run.check.host_id)
+        };
+        let out = runs
+            .iter()
+            .find(text)
+            .map_or("", |run| run.outcome.output.first_line());
+        alerts::open_of_hosts(conn, &down, out).await?;
+    }
+    Ok(())
+}
+
+async fn record_alerts(conn: &mut PgConnection, runs: &[&Run]) -> sqlx::Result<()> {
+    let of = |consequence: Consequence| -> Vec<HardCheck<'_>> {
+        runs.iter()
+            .filter(|run| run.step.alert == consequence)
+            .map(|run| HardCheck {
+                check_id: run.check.check_id,
+                status: run.step.next.status.map_or(3, |status| status.code()),
+                fails: i32::try_from(run.step.next.fails).unwrap_or(i32::MAX),
+                out: run.outcome.output.first_line(),
+            })
+            .collect()
+    };
+    let closes: Vec<i64> = of(Consequence::Closes)
+        .iter()
+        .map(|check| check.check_id)
+        .collect();
+    if !closes.is_empty() {
+        alerts::close_of_checks(conn, &closes, "recovered").await?;
+    }
+    let changes = of(Consequence::Changes);
+    if !changes.is_empty() {
+        alerts::change_of_checks(conn, &changes).await?;
+    }
+    let opens = of(Consequence::Opens);
+    if !opens.is_empty() {
+        alerts::open_of_checks(conn, &opens).await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,58 @@
+//! Which certificate each host's agent must show (semantics.md, decision 10).
+
+use sqlx::PgPool;
+
+/// A host's pin.
+#[derive(Debug, Clone)]
+pub struct Pin {
+    /// The host's name.
+    pub hostname: String,
+    /// Where it is called.
+    pub ip: String,
+    /// The port that its agent listens on.
+    pub port: i32,
+    /// Lower-case hex SHA-256 of the certificate; none until one is known.
+    pub cert_sha256: Option<String>,
+    /// `registered`, or `first_seen`: trusted on first use.
+    pub cert_origin: Option<String>,
+}
+
+/// The name of the host whose agent must show this certificate.
+///
+/// # Errors
+/// If the database does not answer.
+pub async fn host_pinned_to(pool: &PgPool, cert_sha256: &str) -> sqlx::Result<Option<String>> {
+    sqlx::query_scalar!(
+        "select hostname from hosts where cert_sha256 = $1 order by host_id limit 1",
+        cert_sha256
+    )
+    .fetch_optional(pool)
+    .await
+}
+
+/// All hosts with their pins, by name.
+///
+/// # Errors
+/// If the database does not answer.
+pub async fn list(pool: &PgPool) -> sqlx::Result<Vec<Pin>> {
+    sqlx::query_as!(
+        Pin,
+        "select hostname, ip, port, cert_sha256, cert_origin from hosts order by hostname"
+    )
+    .fetch_all(pool)
+    .await
+}
+
+/// Forgets a host's pin, so that it is pinned to the certificate that it shows next. False if there is no such host.
+///
+/// # Errors
+/// If the database does not answer.
+pub async fn reset(pool: &PgPool, hostname: &str) -> sqlx::Result<bool> {
+    let done = sqlx::query!(
+        "update hosts set cert_sha256 = null, cert_origin = null where hostname = $1",
+        hostname
+    )
+    .execute(pool)
+    .await?;
+    Ok(done.rows_affected() == 1)
+}

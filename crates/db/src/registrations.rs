@@ -1,0 +1,328 @@
+//! What an agent declares of itself becomes rows (semantics.md, decision 9).
+//!
+//! State, owner, suspension and phase survive every registration, and an unchanged one writes nothing but the
+//! time. Rows are locked in the order that holds everywhere: definitions, states by id, the host, alerts.
+
+use sqlx::{PgConnection, PgPool};
+use stalker_domain::wire::Registration;
+
+use crate::alerts;
+
+const DEFAULT_PORT: u16 = 5050;
+
+/// What a registration changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Registered {
+    /// The host.
+    pub host_id: i64,
+    /// Checks that were not known before.
+    pub added: usize,
+    /// Checks that were named once, then not, and now again.
+    pub returned: usize,
+    /// Checks that are no longer named.
+    pub removed: usize,
+}
+
+/// Records a registration. `ip` is where the host is called; the other fields have been validated.
+///
+/// # Errors
+/// If the database does not answer, or a constraint refuses what validation let through.
+pub async fn register(
+    pool: &PgPool,
+    registration: &Registration,
+    ip: &str,
+) -> sqlx::Result<Registered> {
+    let definitions = Definitions::of(registration);
+    let mut tx = pool.begin().await?;
+    lock(&mut tx, &registration.hostname).await?;
+    let host_id = find_or_make_host(&mut tx, &registration.hostname, ip).await?;
+    upsert_definitions(&mut tx, host_id, &definitions).await?;
+    let added = plan_new(&mut tx, host_id).await?;
+    let mut removed = Vec::new();
+    let mut returned = 0;
+    if lock_states_to_change(&mut tx, host_id, &definitions.names).await? > 0 {
+        returned = bring_back(&mut tx, host_id, &definitions.names).await?;
+        removed = mark_removed(&mut tx, host_id, &definitions.names).await?;
+        plan_edited(&mut tx, host_id).await?;
+    }
+    update_host(&mut tx, host_id, registration, ip).await?;
+    alerts::close_of_checks(&mut tx, &removed, "removed").await?;
+    tx.commit().await?;
+    Ok(Registered {
+        host_id,
+        added,
+        returned,
+        removed: removed.len(),
+    })
+}
+
+/// One registration of a host at a time, also of one that does not exist yet. Held until the transaction ends.
+pub(crate) async fn lock(conn: &mut PgConnection, hostname: &str) -> sqlx::Result<()> {
+    sqlx::query!(
+        "select pg_advisory_xact_lock(hashtextextended('registration of ' || $1, 0))",
+        hostname
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+async fn find_or_make_host(conn: &mut PgConnection, hostname: &str, ip: &str) -> sqlx::Result<i64> {
+    // Its other columns are written last: a lock on the host comes after those on its checks' states.
+    sqlx::query!(
+        "insert into hosts (hostname, ip) values ($1, $2) on conflict (hostname) do nothing",
+        hostname,
+        ip
+    )
+    .execute(&mut *conn)
+    .await?;
+    sqlx::query_scalar!("select host_id from hosts where hostname = $1", hostname)
+        .fetch_one(conn)
+        .await
+}
+
+async fn upsert_definitions(
+    conn: &mut PgConnection,
+    host_id: i64,
+    new: &Definitions,
+) -> sqlx::Result<()> {
+    sqlx::query!(
+        r#"
+        insert into checks (host_id, name, cmd, args, interval_s, follow_up_s, priority, timeout_s, alert_threshold, flap_threshold, flap_window_s)
+        select $1::bigint, n.*
+        from unnest($2::text[], $3::text[], $4::text[], $5::integer[], $6::integer[], $7::smallint[], $8::integer[],
+                    $9::integer[], $10::integer[], $11::integer[]) as n
+        on conflict (host_id, name) do update set
+            cmd = excluded.cmd, args = excluded.args, interval_s = excluded.interval_s, follow_up_s = excluded.follow_up_s,
+            priority = excluded.priority, timeout_s = excluded.timeout_s,
+            -- what a person has set for this check survives an agent that does not mention it
+            alert_threshold = coalesce(excluded.alert_threshold, checks.alert_threshold),
+            flap_threshold = coalesce(excluded.flap_threshold, checks.flap_threshold),
+            flap_window_s = coalesce(excluded.flap_window_s, checks.flap_window_s),
+            registered_at = now()
+        where checks.registered_at < now() - interval '1 minute'
+           or (checks.cmd, checks.args, checks.interval_s, checks.follow_up_s, checks.priority, checks.timeout_s,
+               checks.alert_threshold, checks.flap_threshold, checks.flap_window_s)
+              is distinct from
+              (excluded.cmd, excluded.args, excluded.interval_s, excluded.follow_up_s, excluded.priority, excluded.timeout_s,
+               coalesce(excluded.alert_threshold, checks.alert_threshold), coalesce(excluded.flap_threshold, checks.flap_threshold),
+               coalesce(excluded.flap_window_s, checks.flap_window_s))
+        "#,
+        host_id,
+        &new.names,
+        &new.cmds as &[Option<String>],
+        &new.args,
+        &new.intervals_s,
+        &new.follow_ups_s,
+        &new.priorities,
+        &new.timeouts_s as &[Option<i32>],
+        &new.alert_thresholds as &[Option<i32>],
+        &new.flap_thresholds as &[Option<i32>],
+        &new.flap_windows_s as &[Option<i32>],
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// Gives each check that has none yet its place on the grid, and a first run soon, whatever its interval.
+async fn plan_new(conn: &mut PgConnection, host_id: i64) -> sqlx::Result<usize> {
+    let planned = sqlx::query!(
+        r#"
+        insert into check_state (check_id, interval_s, phase_ms, due_at, rush_at)
+        select n.check_id, n.interval_s, n.phase_ms,
+            timestamptz 'epoch' + ((n.now_ms - n.phase_ms) / n.interval_ms * n.interval_ms + n.interval_ms + n.phase_ms) * interval '1 ms',
+            now() + random() * least(n.interval_s, 10) * interval '1 s'
+        from (
+            select k.check_id, k.interval_s, k.interval_s * 1000::bigint as interval_ms,
+                floor(random() * k.interval_s * 1000)::integer as phase_ms, floor(extract(epoch from now()) * 1000)::bigint as now_ms
+            from checks k
+            where k.host_id = $1 and k.removed_at is null
+              and not exists (select from check_state s where s.check_id = k.check_id)
+        ) as n
+        "#,
+        host_id
+    )
+    .execute(conn)
+    .await?;
+    Ok(planned.rows_affected() as usize)
+}
+
+/// Locks, in the order of ids, the states that the next three statements change; usually there are none.
+async fn lock_states_to_change(
+    conn: &mut PgConnection,
+    host_id: i64,
+    names: &[String],
+) -> sqlx::Result<usize> {
+    let locked = sqlx::query_scalar!(
+        r#"
+        select s.check_id from checks k join check_state s using (check_id)
+        where k.host_id = $1 and k.made_by = 'agent'
+          and (s.interval_s <> k.interval_s or s.removed = (k.name = any ($2)))
+        order by s.check_id
+        for no key update of s
+        "#,
+        host_id,
+        names
+    )
+    .fetch_all(conn)
+    .await?;
+    Ok(locked.len())
+}
+
+/// Checks that are named again run at once: as they were, or from the beginning after more than 30 days.
+async fn bring_back(
+    conn: &mut PgConnection,
+    host_id: i64,
+    names: &[String],
+) -> sqlx::Result<usize> {
+    let returned = sqlx::query!(
+        r#"
+        with back as (
+            select check_id, removed_at < now() - interval '30 days' as forgotten
+            from checks where host_id = $1 and name = any ($2) and removed_at is not null
+        ), named as (
+            update checks set removed_at = null where check_id in (select check_id from back)
+        )
+        update check_state s
+        set removed = false, rush_at = now(),
+            suspended = s.suspended and not b.forgotten,
+            status = case when not b.forgotten then s.status end,
+            unreachable = s.unreachable and not b.forgotten,
+            fails = case when b.forgotten then 0 else s.fails end,
+            since = case when not b.forgotten then s.since end,
+            last_at = case when not b.forgotten then s.last_at end,
+            out = case when b.forgotten then '' else s.out end,
+            owner = case when b.forgotten then '' else s.owner end,
+            flips = case when b.forgotten then '{}' else s.flips end,
+            flap_until = case when not b.forgotten then s.flap_until end
+        from back b
+        where s.check_id = b.check_id
+        "#,
+        host_id,
+        names
+    )
+    .execute(conn)
+    .await?;
+    Ok(returned.rows_affected() as usize)
+}
+
+/// Marks the checks that are not named. Without its lease, a run that is under way is refused by the fence.
+async fn mark_removed(
+    conn: &mut PgConnection,
+    host_id: i64,
+    names: &[String],
+) -> sqlx::Result<Vec<i64>> {
+    sqlx::query_scalar!(
+        r#"
+        with gone as (
+            update checks set removed_at = now()
+            where host_id = $1 and made_by = 'agent' and removed_at is null and name <> all ($2)
+            returning check_id
+        )
+        update check_state s
+        set removed = true, hard = false, rush_at = null, lease = null, leased_until = null
+        from gone
+        where s.check_id = gone.check_id
+        returning s.check_id
+        "#,
+        host_id,
+        names
+    )
+    .fetch_all(conn)
+    .await
+}
+
+/// Follows an edited interval: interval, phase and due time change together, or the claim would look for the
+/// check where it is not.
+async fn plan_edited(conn: &mut PgConnection, host_id: i64) -> sqlx::Result<()> {
+    sqlx::query!(
+        r#"
+        update check_state s
+        set interval_s = n.interval_s, phase_ms = n.phase_ms,
+            due_at = timestamptz 'epoch' + ((n.now_ms - n.phase_ms) / n.interval_ms * n.interval_ms + n.interval_ms + n.phase_ms) * interval '1 ms'
+        from (
+            select k.check_id, k.interval_s, k.interval_s * 1000::bigint as interval_ms,
+                floor(random() * k.interval_s * 1000)::integer as phase_ms, floor(extract(epoch from now()) * 1000)::bigint as now_ms
+            from checks k where k.host_id = $1
+        ) as n
+        where s.check_id = n.check_id and s.interval_s <> n.interval_s
+        "#,
+        host_id
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+async fn update_host(
+    conn: &mut PgConnection,
+    host_id: i64,
+    new: &Registration,
+    ip: &str,
+) -> sqlx::Result<()> {
+    sqlx::query!(
+        r#"
+        update hosts
+        set ip = $2, port = $3, roles = $4, agent_version = $5, check_key = $6,
+            -- a registration that names no certificate does not clear the pin of one that did
+            cert_sha256 = coalesce($7, cert_sha256), cert_origin = case when $7 is null then cert_origin else 'registered' end,
+            registered_at = now()
+        where host_id = $1
+          and (registered_at < now() - interval '1 minute'
+               or (ip, port, roles, agent_version, check_key, cert_sha256, cert_origin)
+                  is distinct from
+                  ($2, $3, $4, $5, $6, coalesce($7, cert_sha256), case when $7 is null then cert_origin else 'registered' end))
+        "#,
+        host_id,
+        ip,
+        i32::from(new.port.unwrap_or(DEFAULT_PORT)),
+        &new.roles,
+        new.agent_version.as_deref(),
+        new.check_key.as_deref(),
+        new.cert_sha256.as_deref()
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// The checks of a registration as columns.
+#[derive(Default)]
+struct Definitions {
+    names: Vec<String>,
+    cmds: Vec<Option<String>>,
+    args: Vec<String>,
+    intervals_s: Vec<i32>,
+    follow_ups_s: Vec<i32>,
+    priorities: Vec<i16>,
+    timeouts_s: Vec<Option<i32>>,
+    alert_thresholds: Vec<Option<i32>>,
+    flap_thresholds: Vec<Option<i32>>,
+    flap_windows_s: Vec<Option<i32>>,
+}
+
+impl Definitions {
+    fn of(registration: &Registration) -> Self {
+        let mut all = Self::default();
+        for (name, check) in &registration.checks {
+            all.names.push(name.clone());
+            all.cmds.push(check.cmd.clone());
+            all.args.push(check.args.clone());
+            all.intervals_s.push(to_i32(check.interval));
+            all.follow_ups_s.push(to_i32(check.follow_up));
+            all.priorities
+                .push(check.priority.unwrap_or(1).clamp(0, 2) as i16);
+            all.timeouts_s.push(check.timeout.map(to_i32));
+            all.alert_thresholds.push(check.alert_threshold.map(to_i32));
+            all.flap_thresholds.push(check.flap_threshold.map(to_i32));
+            all.flap_windows_s.push(check.flap_window.map(to_i32));
+        }
+        all
+    }
+}
+
+/// What is out of range stays out of range, for the column's constraint to refuse.
+fn to_i32(number: i64) -> i32 {
+    number.clamp(i64::from(i32::MIN), i64::from(i32::MAX)) as i32
+}

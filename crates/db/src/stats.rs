@@ -1,0 +1,42 @@
+//! The cluster in six numbers.
+
+use sqlx::PgPool;
+
+/// Counts of checks; removed ones are not counted.
+#[derive(Debug, Clone, Copy)]
+pub struct Stats {
+    /// Due and not leased.
+    pub due: i64,
+    /// Failing, hard or soft, or of an agent that cannot be reached.
+    pub failing: i64,
+    /// Flapping.
+    pub flapping: i64,
+    /// Suspended.
+    pub suspended: i64,
+    /// All.
+    pub checks: i64,
+    /// Held by a worker.
+    pub leased: i64,
+}
+
+/// Counts now.
+///
+/// # Errors
+/// If the database does not answer.
+pub async fn count(pool: &PgPool) -> sqlx::Result<Stats> {
+    sqlx::query_as!(
+        Stats,
+        r#"
+        select
+            count(*) filter (where not suspended and coalesce(leased_until < now(), true) and coalesce(rush_at, due_at) <= now()) as "due!",
+            count(*) filter (where status <> 0 or unreachable) as "failing!",
+            count(*) filter (where flap_until > now()) as "flapping!",
+            count(*) filter (where suspended) as "suspended!",
+            count(*) as "checks!",
+            count(*) filter (where leased_until >= now()) as "leased!"
+        from check_state where not removed
+        "#
+    )
+    .fetch_one(pool)
+    .await
+}

@@ -1,0 +1,33 @@
+//! The list of duties. A new one is a file, a line here, and a row in `duties`.
+
+use sqlx::PgPool;
+
+use crate::{Config, owed, state_changes, sweep};
+
+/// A periodic task; its period stands in its row.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Duty {
+    Sweep,
+    Owed,
+    StateChanges,
+}
+
+impl Duty {
+    /// The duty of this row.
+    pub(crate) fn named(name: &str) -> Option<Self> {
+        match name {
+            "sweep" => Some(Self::Sweep),
+            "owed" => Some(Self::Owed),
+            "state_changes" => Some(Self::StateChanges),
+            _ => None,
+        }
+    }
+
+    pub(crate) async fn perform(self, config: &Config, pool: &PgPool) -> anyhow::Result<()> {
+        match self {
+            Self::Sweep => sweep::perform(pool).await,
+            Self::Owed => owed::perform(pool).await,
+            Self::StateChanges => state_changes::perform(config, pool).await,
+        }
+    }
+}

@@ -1,0 +1,117 @@
+//! `stalkerd`: the one server executable. Its subcommand is its role; this file only dispatches.
+
+mod components;
+mod hosts;
+mod log;
+mod settings;
+mod signals;
+mod up;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+use settings::Settings;
+
+/// The server of Stalker: monitoring on Postgres.
+///
+/// Agents run checks on hosts and register them. Workers run what is due, schedulers do what happens because time
+/// passed, the API shows and steers. Any number of each may run against one database.
+#[derive(Parser)]
+#[command(version, propagate_version = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+    /// Settings on top of the built-in ones [default: /etc/stalker/stalkerd.toml, if it is there]
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Everything on this machine, with nothing to set up: what `make run` starts
+    ///
+    /// Makes a home with fresh keys, a private PostgreSQL (or uses DATABASE_URL), migrates it, runs api, scheduler
+    /// and worker, and one agent with checks of this machine. Ctrl-C stops all of it in order.
+    Up(up::UpArgs),
+    /// The three components in one process, against an existing database
+    All(RunArgs),
+    /// Serves the REST API: agents register here, people and clients look here
+    Api(RunArgs),
+    /// Does what happens only because time passed: sweeps, owed notifications, history
+    Scheduler(RunArgs),
+    /// Runs the checks that are due and sends the notifications that are owed
+    Worker(RunArgs),
+    /// Brings the database's schema up to this version, and ends
+    Migrate,
+    /// Prints the API's OpenAPI document
+    Openapi,
+    /// Prints the settings in force as TOML, secrets hidden
+    Config,
+    /// Shows hosts with the certificates that they are pinned to, and resets pins
+    #[command(subcommand)]
+    Hosts(hosts::HostsCommand),
+}
+
+/// What every running component takes.
+#[derive(Args)]
+struct RunArgs {
+    /// Written as JSON when everything listens: {"pid": …, "api": "http://…"}
+    #[arg(long, value_name = "FILE")]
+    ready_file: Option<PathBuf>,
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match dispatch(cli) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            complain(&error);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+#[expect(clippy::print_stderr, reason = "an executable talks to its user")]
+fn complain(error: &anyhow::Error) {
+    eprintln!("stalkerd: {error:#}");
+}
+
+#[expect(
+    clippy::print_stdout,
+    reason = "these commands print what they are asked for"
+)]
+fn dispatch(cli: Cli) -> anyhow::Result<()> {
+    rustls::crypto::ring::default_provider()
+        .install_default()
+        .ok();
+    let config = cli.config.as_deref();
+    match cli.command {
+        Command::Openapi => print!("{}", stalker_api::openapi_yaml()),
+        Command::Config => print!("{}", settings::shown(config)?),
+        Command::Up(args) => up::run(args, config)?,
+        Command::All(args) => components::run(
+            &Settings::read(config)?,
+            components::Which::ALL,
+            args.ready_file,
+        )?,
+        Command::Api(args) => components::run(
+            &Settings::read(config)?,
+            components::Which::API,
+            args.ready_file,
+        )?,
+        Command::Scheduler(args) => components::run(
+            &Settings::read(config)?,
+            components::Which::SCHEDULER,
+            args.ready_file,
+        )?,
+        Command::Worker(args) => components::run(
+            &Settings::read(config)?,
+            components::Which::WORKER,
+            args.ready_file,
+        )?,
+        Command::Migrate => components::migrate(&Settings::read(config)?)?,
+        Command::Hosts(command) => print!("{}", hosts::run(command, &Settings::read(config)?)?),
+    }
+    Ok(())
+}

@@ -1,0 +1,325 @@
+//! The configuration: read once, at the top, validated, and passed down as values.
+//!
+//! `default.toml` < `--config` (else `/etc/stalker/stalkerd.toml`) < environment. An unknown key is an error.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail, ensure};
+use figment::Figment;
+use figment::providers::{Env, Format, Toml};
+use serde::Deserialize;
+use stalker_worker::config::Channel;
+
+const DEFAULT: &str = include_str!("default.toml");
+const SYSTEM_FILE: &str = "/etc/stalker/stalkerd.toml";
+/// What a request may take beyond its script's timeout (semantics.md, decision 3).
+const REQUEST_MARGIN_S: u32 = 5;
+
+/// Everything that can be set. Each field is explained in `default.toml`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Settings {
+    pub(crate) database: Database,
+    pub(crate) log: Log,
+    pub(crate) api: Api,
+    pub(crate) worker: Worker,
+    pub(crate) alerts: Alerts,
+    pub(crate) scheduler: Scheduler,
+    pub(crate) channels: BTreeMap<String, Channel>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Database {
+    pub(crate) url: Option<String>,
+    pub(crate) max_connections: u32,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Log {
+    pub(crate) level: String,
+    pub(crate) format: LogFormat,
+}
+
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum LogFormat {
+    Text,
+    Json,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Api {
+    pub(crate) listen: SocketAddr,
+    pub(crate) register_key: Option<String>,
+    pub(crate) api_key: Option<String>,
+    pub(crate) cluster_id: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Worker {
+    pub(crate) slots: usize,
+    pub(crate) check_timeout: u32,
+    pub(crate) lease: u32,
+    pub(crate) check_key: Option<String>,
+    pub(crate) pause_file: Option<PathBuf>,
+    pub(crate) idle_connections_per_agent: usize,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Alerts {
+    pub(crate) alert_threshold: u32,
+    pub(crate) host_down_after: u32,
+    pub(crate) notifications_expiration: u32,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Scheduler {
+    pub(crate) keep_history_days: u32,
+}
+
+impl Settings {
+    /// Reads and validates. `config` is the file that was named on the command line.
+    pub(crate) fn read(config: Option<&Path>) -> anyhow::Result<Self> {
+        let settings: Self = sources(config)?
+            .extract()
+            .context("the configuration is not usable")?;
+        settings.validate()?;
+        Ok(settings)
+    }
+
+    /// Refuses combinations that would run, and hurt.
+    fn validate(&self) -> anyhow::Result<()> {
+        ensure!(
+            self.worker.lease > self.worker.check_timeout + REQUEST_MARGIN_S,
+            "worker.lease is {} s, but a request may take {} s (worker.check_timeout + {REQUEST_MARGIN_S}): \
+             a run would be given to another worker while it goes on; make it at least {}",
+            self.worker.lease,
+            self.worker.check_timeout + REQUEST_MARGIN_S,
+            self.worker.check_timeout + 15,
+        );
+        ensure!(
+            self.database.max_connections >= 8,
+            "database.max_connections is {}, but claiming, recording, sending and the API need at least 8",
+            self.database.max_connections
+        );
+        ensure!(
+            self.worker.slots > 0,
+            "worker.slots is 0: nothing would ever run; to pause, use worker.pause_file"
+        );
+        ensure!(
+            self.worker.check_timeout > 0,
+            "worker.check_timeout is 0: no script could ever answer"
+        );
+        ensure!(
+            self.alerts.alert_threshold > 0,
+            "alerts.alert_threshold is 0; 1 alerts at the first failing run"
+        );
+        ensure!(
+            self.alerts.notifications_expiration >= 60,
+            "alerts.notifications_expiration is less than a minute: alerts would be told again at once"
+        );
+        let secrets = [
+            ("api.register_key", &self.api.register_key),
+            ("api.api_key", &self.api.api_key),
+            ("worker.check_key", &self.worker.check_key),
+        ];
+        for (name, secret) in secrets {
+            ensure!(
+                secret
+                    .as_ref()
+                    .is_none_or(|secret| !secret.trim().is_empty()),
+                "{name} is empty: everybody would know it"
+            );
+        }
+        for (name, channel) in &self.channels {
+            channel
+                .validate()
+                .with_context(|| format!("channels.{name}"))?;
+        }
+        Ok(())
+    }
+
+    /// The database's URL.
+    pub(crate) fn database_url(&self) -> anyhow::Result<&str> {
+        match &self.database.url {
+            Some(url) => Ok(url),
+            None => bail!(
+                "no database: set DATABASE_URL, or database.url; `stalkerd up` brings its own"
+            ),
+        }
+    }
+
+    pub(crate) fn for_api(&self) -> anyhow::Result<stalker_api::Config> {
+        Ok(stalker_api::Config {
+            listen: self.api.listen,
+            register_key: self
+                .api
+                .register_key
+                .clone()
+                .context("api.register_key is not set: agents could not register")?,
+            api_key: self.api.api_key.clone(),
+            cluster_id: match &self.api.cluster_id {
+                Some(id) => id.clone(),
+                None => full_hostname()?,
+            },
+        })
+    }
+
+    pub(crate) fn for_worker(&self) -> stalker_worker::Config {
+        stalker_worker::Config {
+            slots: self.worker.slots,
+            check_timeout_s: self.worker.check_timeout,
+            lease_s: self.worker.lease,
+            check_key: self.worker.check_key.clone(),
+            alert_threshold: self.alerts.alert_threshold,
+            host_down_after_s: self.alerts.host_down_after,
+            pause_file: self.worker.pause_file.clone(),
+            idle_connections_per_agent: self.worker.idle_connections_per_agent,
+            notifications_expiration_s: self.alerts.notifications_expiration,
+            channels: self.channels.clone(),
+        }
+    }
+
+    pub(crate) fn for_scheduler(&self) -> stalker_scheduler::Config {
+        stalker_scheduler::Config {
+            keep_history_days: self.scheduler.keep_history_days,
+        }
+    }
+}
+
+/// The effective configuration as TOML, secrets hidden: what `stalkerd config` prints.
+pub(crate) fn shown(config: Option<&Path>) -> anyhow::Result<String> {
+    Settings::read(config)?;
+    let mut values: toml::Table = sources(config)?.extract()?;
+    hide_secrets(&mut values);
+    Ok(toml::to_string(&values)?)
+}
+
+fn sources(config: Option<&Path>) -> anyhow::Result<Figment> {
+    let mut figment = Figment::new().merge(Toml::string(DEFAULT));
+    match config {
+        Some(file) => {
+            // figment passes over a missing file; one that was named must be there
+            std::fs::metadata(file)
+                .with_context(|| format!("cannot read the configuration {}", file.display()))?;
+            figment = figment.merge(Toml::file_exact(file));
+        }
+        None => figment = figment.merge(Toml::file(SYSTEM_FILE)),
+    }
+    // the name that every tool of the field knows
+    let database_url = Env::raw()
+        .only(&["DATABASE_URL"])
+        .map(|_| "database.url".into())
+        .split(".");
+    Ok(figment
+        .merge(database_url)
+        .merge(Env::prefixed("STALKER__").split("__")))
+}
+
+fn hide_secrets(values: &mut toml::Table) {
+    const HIDDEN: &str = "(hidden)";
+    for (name, value) in values {
+        let is_secret = ["key", "keys", "secret", "token", "password"]
+            .iter()
+            .any(|word| name == word || name.ends_with(&format!("_{word}")));
+        match value {
+            toml::Value::Table(inner) => hide_secrets(inner),
+            toml::Value::Boolean(_) => {}
+            value if is_secret => *value = HIDDEN.into(),
+            toml::Value::String(text) if name == "url" => {
+                // between the user's name and the host: `//user:password@host`
+                if let Some((before, at)) = text.rsplit_once('@')
+                    && let Some((user, _)) = before.rsplit_once(':')
+                    && user.contains("//")
+                {
+                    *text = format!("{user}:{HIDDEN}@{at}");
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+/// The host's name with its domain, if the system knows it.
+fn full_hostname() -> anyhow::Result<String> {
+    let name =
+        nix::unistd::gethostname().context("cannot tell this host's name; set api.cluster_id")?;
+    Ok(name.to_string_lossy().into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Expects an error that holds `text` from the defaults with `extra` on top.
+    fn refuses(extra: &str, text: &str) {
+        let settings = Figment::new()
+            .merge(Toml::string(DEFAULT))
+            .merge(Toml::string(extra))
+            .extract::<Settings>();
+        let error = match settings {
+            Err(error) => error.to_string(),
+            Ok(settings) => format!("{:#}", settings.validate().expect_err(extra)),
+        };
+        assert!(error.contains(text), "{extra}: {error}");
+    }
+
+    #[test]
+    fn the_defaults_are_valid() {
+        let settings: Settings = Figment::new()
+            .merge(Toml::string(DEFAULT))
+            .extract()
+            .expect("parses");
+        settings.validate().expect("is valid");
+    }
+
+    #[test]
+    fn dangerous_combinations_are_refused() {
+        refuses(
+            "worker.lease = 15",
+            "worker.lease is 15 s, but a request may take 15 s",
+        );
+        refuses(
+            "database.max_connections = 7",
+            "database.max_connections is 7",
+        );
+        refuses("api.register_key = ''", "api.register_key is empty");
+        refuses("api.api_key = ' '", "api.api_key is empty");
+        refuses("worker.check_key = ''", "worker.check_key is empty");
+        refuses("worker.slot = 3", "unknown field: found `slot`");
+        refuses("[channels.x]\nprovider = 'pigeon'", "pigeon");
+        refuses(
+            "[channels.x]\nprovider = 'http'\nurl = 'http://h/'\nservice_keys = 'a'",
+            "service_keys",
+        );
+        refuses(
+            "[channels.x]\nprovider = 'http'\nurl = 'ftp://h/'",
+            "channels.x",
+        );
+        refuses(
+            "[channels.x]\nprovider = 'http'\nurl = 'http://h/'\nservice_key = ''",
+            "service_key is empty",
+        );
+    }
+
+    #[test]
+    fn secrets_are_hidden() {
+        let mut values: toml::Table =
+            "[a]\napi_key = 'x'\nurl = 'postgres://u:pw@h/d'\nstable_keys = true\nslots = 1"
+                .parse()
+                .expect("toml");
+        hide_secrets(&mut values);
+        assert_eq!(
+            toml::to_string(&values).expect("toml"),
+            "[a]\napi_key = \"(hidden)\"\nslots = 1\nstable_keys = true\nurl = \"postgres://u:(hidden)@h/d\"\n"
+        );
+    }
+}

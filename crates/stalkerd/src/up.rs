@@ -1,0 +1,133 @@
+//! `stalkerd up`: a whole Stalker on this machine, with nothing to set up.
+//!
+//! Started in this order, and stopped in the reverse: private PostgreSQL, components, one agent. Everything lies in
+//! one folder, the home; a second start goes on with the same data and keys.
+
+mod agent;
+mod home;
+mod welcome;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::Context;
+use clap::Args;
+use serde_json::json;
+use stalker_db::Pools;
+use stalker_postgres::PrivatePostgres;
+use tokio_util::sync::CancellationToken;
+
+use crate::components::{self, Which};
+use crate::settings::Settings;
+use crate::{log, signals};
+use home::Home;
+
+#[derive(Args)]
+pub(crate) struct UpArgs {
+    /// The folder of data, keys, logs and scripts
+    #[arg(
+        long,
+        env = "STALKER_HOME",
+        default_value = ".stalker",
+        value_name = "DIR"
+    )]
+    home: PathBuf,
+    /// The folder that holds `postgres` and `initdb` [default: PATH, then /usr/lib/postgresql/*/bin]
+    #[arg(long, value_name = "DIR")]
+    pg_bin: Option<PathBuf>,
+    /// The port of the agent; 0 takes a free one
+    #[arg(long, default_value_t = 5050, value_name = "PORT")]
+    agent_port: u16,
+}
+
+/// Runs until SIGINT or SIGTERM.
+pub(crate) fn run(args: UpArgs, config: Option<&Path>) -> anyhow::Result<()> {
+    let home = Home::prepare(&args.home)?;
+    let settings = Settings::read(Some(config.unwrap_or(&home.settings_file())))?;
+    log::start(&settings.log)?;
+    signals::raise_open_files();
+    components::runtime()?.block_on(async {
+        let shutdown = signals::shutdown()?;
+        let postgres = match &settings.database.url {
+            Some(_) => None,
+            None => Some(start_postgres(&home, args.pg_bin.clone()).await?),
+        };
+        let url = match (&settings.database.url, &postgres) {
+            (Some(url), _) => url.clone(),
+            (None, postgres) => postgres
+                .as_ref()
+                .map(|postgres| postgres.url().to_owned())
+                .unwrap_or_default(),
+        };
+        let ended = serve(&settings, &home, &url, args.agent_port, &shutdown).await;
+        if let Some(postgres) = postgres {
+            tokio::task::spawn_blocking(|| postgres.stop())
+                .await
+                .context("stopping the private PostgreSQL")?;
+        }
+        ended
+    })
+}
+
+async fn start_postgres(home: &Home, pg_bin: Option<PathBuf>) -> anyhow::Result<PrivatePostgres> {
+    let options = stalker_postgres::Options {
+        dir: home.postgres_dir(),
+        pg_bin,
+        durable: true,
+        remove_at_end: false,
+        supervisor: stalker_postgres::supervisor_beside_me()?,
+        notice: Arc::new(|notice| tracing::info!("private PostgreSQL: {notice}")),
+    };
+    tokio::task::spawn_blocking(|| PrivatePostgres::start(options))
+        .await?
+        .context("the private PostgreSQL did not start (DATABASE_URL would use yours)")
+}
+
+/// Everything above the database, until `shutdown`.
+async fn serve(
+    settings: &Settings,
+    home: &Home,
+    url: &str,
+    agent_port: u16,
+    shutdown: &CancellationToken,
+) -> anyhow::Result<()> {
+    let pools = Pools::new(url, settings.database.max_connections).context("database.url")?;
+    stalker_db::migrate(&pools.durable)
+        .await
+        .context("cannot migrate the database")?;
+    // The components go on while the agent ends, so that nothing of its last answers is lost.
+    let components_shutdown = CancellationToken::new();
+    let components = components::start(settings, Which::ALL, &pools, &components_shutdown)?;
+    let (running, api) = components.listening().await?;
+    let api = api.context("the api told no address")?;
+    let agent = agent::start(home, settings, api, agent_port, shutdown).await;
+
+    let ended = match agent {
+        Ok(agent) => {
+            home.write_client_configuration(api, settings)?;
+            let ready = json!({ "api": format!("http://{api}"), "agent": agent.url(), "database": url, "pid": std::process::id() });
+            components::write_ready(&home.ready_file(), &ready)?;
+            welcome::print(home, api);
+            let stop = components_shutdown.clone();
+            let stop_agent = async {
+                tokio::select! {
+                    () = shutdown.cancelled() => {}
+                    () = components_shutdown.cancelled() => {}
+                }
+                agent.stop().await;
+                stop.cancel();
+                anyhow::Ok(())
+            };
+            tokio::try_join!(stop_agent, running.wait(&components_shutdown)).map(drop)
+        }
+        Err(error) => {
+            components_shutdown.cancel();
+            running.wait(&components_shutdown).await?;
+            Err(error)
+        }
+    };
+    // a ready file says that all of it runs
+    std::fs::remove_file(home.ready_file()).ok();
+    pools.close().await;
+    ended
+}

@@ -1,0 +1,202 @@
+//! The lane of due checks: claim, probe, advance, record.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI32, Ordering};
+use std::time::{Duration, Instant};
+
+use stalker_db::Pools;
+use stalker_db::claims::{self, ClaimedCheck, Cursors};
+use stalker_db::outcomes::{HostPolicy, Run};
+use stalker_domain::state::{Policy, State, advance};
+use stalker_domain::status::Status;
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+
+use crate::config::Config;
+use crate::lane::{self, Held, Source, Taken};
+use crate::probe::Probe;
+use crate::recorder::Recorder;
+
+/// How long to wait when nothing more was due. It bounds how late a check starts in an idle system.
+const REST: Duration = Duration::from_millis(40);
+/// How often the intervals in use are read again. A new check comes through the rush lane first, so nothing is
+/// late while its interval is not known yet.
+const INTERVALS_READ_EVERY: Duration = Duration::from_secs(1);
+/// No lease is longer: the largest timeout that a registration may ask for, and what a lease adds to it.
+const LONGEST_LEASE: Duration = Duration::from_secs(3600 + 15);
+
+pub(crate) async fn run(
+    config: Arc<Config>,
+    pools: Pools,
+    told: Arc<Notify>,
+    shutdown: CancellationToken,
+) -> anyhow::Result<()> {
+    let policy = HostPolicy {
+        alert_threshold: i32::try_from(config.alert_threshold)?,
+        host_down_after_s: i32::try_from(config.host_down_after_s)?,
+    };
+    let runner = Arc::new(Runner {
+        probe: Probe::new(&config, pools.durable.clone())?,
+        recorder: Recorder::start(
+            pools.clone(),
+            policy,
+            told,
+            Duration::from_secs(config.lease_s.into()),
+        ),
+        alert_threshold: config.alert_threshold,
+    });
+    let source = DueChecks {
+        pools,
+        config: config.clone(),
+        cursors: Cursors::default(),
+        intervals_read: None,
+        rush_in_hand: Arc::default(),
+    };
+    let run_check = move |held: Held<DueCheck>| {
+        let runner = runner.clone();
+        async move { runner.run(held).await }
+    };
+    lane::work(
+        "due-checks",
+        source,
+        config.slots,
+        LONGEST_LEASE,
+        shutdown,
+        run_check,
+    )
+    .await
+}
+
+/// A claimed check, counted while it is a rush run.
+#[derive(Debug)]
+struct DueCheck {
+    check: ClaimedCheck,
+    _rush: Option<RushRun>,
+}
+
+struct DueChecks {
+    pools: Pools,
+    config: Arc<Config>,
+    cursors: Cursors,
+    intervals_read: Option<Instant>,
+    rush_in_hand: Arc<AtomicI32>,
+}
+
+impl Source for DueChecks {
+    type Job = DueCheck;
+
+    async fn claim(&mut self, free: usize) -> anyhow::Result<Vec<DueCheck>> {
+        if let Some(file) = &self.config.pause_file
+            && tokio::fs::try_exists(file).await.unwrap_or(false)
+        {
+            return Ok(Vec::new());
+        }
+        if self
+            .intervals_read
+            .is_none_or(|read| read.elapsed() > INTERVALS_READ_EVERY)
+        {
+            self.cursors
+                .keep(&claims::intervals_in_use(&self.pools.relaxed).await?);
+            self.intervals_read = Some(Instant::now());
+        }
+        // At most half of the slots for rush runs, so that black-holed hosts cannot starve healthy ones.
+        let rush_slots = i32::try_from(self.config.slots.div_ceil(2))?
+            - self.rush_in_hand.load(Ordering::Relaxed);
+        let taken = claims::claim_due(
+            &self.pools.relaxed,
+            &mut self.cursors,
+            i32::try_from(free)?,
+            rush_slots.max(0),
+            rand::random::<i64>(),
+            i32::try_from(self.config.lease_s)?,
+        )
+        .await?;
+        Ok(taken
+            .into_iter()
+            .map(|check| DueCheck {
+                _rush: check.is_rush.then(|| RushRun::begin(&self.rush_in_hand)),
+                check,
+            })
+            .collect())
+    }
+
+    fn taken(job: &DueCheck) -> Taken {
+        (job.check.check_id, job.check.lease)
+    }
+
+    async fn rest(&self) {
+        tokio::time::sleep(REST).await;
+    }
+
+    async fn give_back_unstarted(&self, jobs: Vec<Taken>) {
+        if let Err(error) = claims::give_back(&self.pools.durable, &jobs).await {
+            tracing::warn!(%error, checks = jobs.len(), "cannot give checks back; their leases will run out");
+        }
+    }
+
+    /// A check may be given back while it runs: its late outcome is refused by the fence.
+    async fn give_back_running(&self, jobs: Vec<Taken>) {
+        self.give_back_unstarted(jobs).await;
+    }
+}
+
+/// Counts a rush run from its claim until its slot is free.
+#[derive(Debug)]
+struct RushRun(Arc<AtomicI32>);
+
+impl RushRun {
+    fn begin(in_hand: &Arc<AtomicI32>) -> Self {
+        in_hand.fetch_add(1, Ordering::Relaxed);
+        Self(in_hand.clone())
+    }
+}
+
+impl Drop for RushRun {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+struct Runner {
+    probe: Probe,
+    recorder: Recorder,
+    alert_threshold: u32,
+}
+
+impl Runner {
+    /// One check, from claimed to recorded. Whatever happens on the way is an outcome.
+    async fn run(&self, held: Held<DueCheck>) {
+        let check = &held.job.check;
+        let probed = self.probe.run(check).await;
+        let step = advance(
+            &remembered(check),
+            probed.outcome.verdict,
+            &self.policy(check),
+        );
+        let run = Run {
+            check: check.clone(),
+            outcome: probed.outcome,
+            step,
+            first_seen_cert_sha256: probed.first_seen_cert_sha256,
+        };
+        self.recorder.record(run).await;
+    }
+
+    fn policy(&self, check: &ClaimedCheck) -> Policy {
+        let positive = |value: i32| u32::try_from(value).unwrap_or(1).max(1);
+        Policy {
+            alert_threshold: check.alert_threshold.map_or(self.alert_threshold, positive),
+            interval_s: positive(check.interval_s),
+            follow_up_s: positive(check.follow_up_s),
+        }
+    }
+}
+
+fn remembered(check: &ClaimedCheck) -> State {
+    State {
+        status: check.status.map(|code| Status::from_exit_code(code.into())),
+        unreachable: check.unreachable,
+        hard: check.hard,
+        fails: u32::try_from(check.fails).unwrap_or(0),
+    }
+}

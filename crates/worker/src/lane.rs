@@ -1,0 +1,315 @@
+//! The one mechanism of this crate: claim from a table, run, settle, with as many at a time as there are slots.
+//!
+//! A [`Lane`] is an apalis backend whose tasks are claimed rows. A claimer asks its source for as many jobs as
+//! slots are free; a job holds its slot until its handler returns, which is when it was settled. Failures of the
+//! source are waited out here and never reach apalis, which would end the worker: a lane survives any outage of
+//! the database.
+
+use std::collections::HashSet;
+use std::convert::Infallible;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use apalis::prelude::*;
+use apalis_core::backend::finalize::Ephemeral;
+use apalis_core::backend::{Backend, BackendConfig};
+use apalis_core::task::task_id::{RandomId, TaskId};
+use apalis_core::worker::context::WorkerContext;
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio_util::sync::CancellationToken;
+use tower::layer::util::Identity;
+
+/// How long running jobs may go on after the signal to stop.
+pub(crate) const DRAIN: Duration = Duration::from_secs(20);
+/// Fewer free slots than this are not worth a statement, if there are that many slots at all.
+const LEAST: usize = 8;
+
+/// A row's id and the lease under which it was taken.
+pub(crate) type Taken = (i64, i64);
+
+/// A table from which jobs are claimed.
+pub(crate) trait Source: Send + Sync + 'static {
+    /// A claimed row.
+    type Job: Send + Sync + 'static;
+
+    /// Takes at most `free` jobs.
+    fn claim(&mut self, free: usize)
+    -> impl Future<Output = anyhow::Result<Vec<Self::Job>>> + Send;
+
+    /// Identifies a job.
+    fn taken(job: &Self::Job) -> Taken;
+
+    /// Waits until it is worth while to ask again, after fewer jobs came than were asked for.
+    fn rest(&self) -> impl Future<Output = ()> + Send;
+
+    /// Gives back jobs whose handler was never called.
+    fn give_back_unstarted(&self, jobs: Vec<Taken>) -> impl Future<Output = ()> + Send;
+
+    /// Gives back jobs that were still running when their time was up.
+    fn give_back_running(&self, jobs: Vec<Taken>) -> impl Future<Output = ()> + Send;
+}
+
+/// A job in its slot. Dropping it frees the slot.
+#[derive(Debug)]
+pub(crate) struct Held<J> {
+    /// What was claimed.
+    pub(crate) job: J,
+    taken: Taken,
+    in_hand: InHand,
+    _slot: OwnedSemaphorePermit,
+}
+
+impl<J> Drop for Held<J> {
+    fn drop(&mut self) {
+        self.in_hand
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(&self.taken);
+    }
+}
+
+type InHand = Arc<Mutex<HashSet<Taken>>>;
+
+/// Claims from `source` and runs `handler` on every job until `shutdown`; then gives back what has not started,
+/// lets the rest run for [`DRAIN`], and gives back what is not done by then.
+///
+/// `name` is for logs; `limit` ends a handler that goes on for longer than its lease.
+///
+/// # Errors
+/// If apalis ends the worker, which nothing here makes it do.
+pub(crate) async fn work<S, H, F>(
+    name: &str,
+    source: S,
+    slots: usize,
+    limit: Duration,
+    shutdown: CancellationToken,
+    handler: H,
+) -> anyhow::Result<()>
+where
+    S: Source,
+    H: FnMut(Held<S::Job>) -> F + Clone + Send + Sync + 'static,
+    F: Future<Output = ()> + Send + 'static,
+{
+    let in_hand = InHand::default();
+    let source = Arc::new(tokio::sync::Mutex::new(source));
+    let lane = Lane::start(source.clone(), slots, in_hand.clone(), shutdown.clone());
+    // apalis wants a name that no other start has used
+    let worker = WorkerBuilder::new(format!("{name}-{:x}", rand::random::<u64>()))
+        .backend(lane)
+        .catch_panic()
+        .timeout(limit)
+        .enable_tracing()
+        .on_event(|_, event| {
+            if let Event::Error(error) = event {
+                tracing::error!(%error, "a job ended without being settled; its lease will run out");
+            }
+        })
+        .build(handler);
+    let stop = shutdown.clone();
+    // boxed: its type is too deep for the compiler to see that it may move between threads
+    let worker: BoxFuture<'static, Result<(), WorkerError>> = worker
+        .run_until(async move {
+            stop.cancelled().await;
+            Ok::<(), WorkerError>(())
+        })
+        .boxed();
+    tokio::select! {
+        ended = worker => ended?,
+        () = async { shutdown.cancelled().await; tokio::time::sleep(DRAIN).await } => {
+            let late: Vec<Taken> = in_hand.lock().unwrap_or_else(PoisonError::into_inner).iter().copied().collect();
+            tracing::warn!(jobs = late.len(), "still running {DRAIN:?} after the signal to stop; given back");
+            source.lock().await.give_back_running(late).await;
+        }
+    }
+    Ok(())
+}
+
+/// The apalis backend: what the claimer took and apalis has not asked for yet.
+struct Lane<S: Source> {
+    taken: mpsc::Receiver<Held<S::Job>>,
+    source: Arc<tokio::sync::Mutex<S>>,
+    claimer: Option<tokio::task::JoinHandle<()>>,
+    closing: Option<BoxFuture<'static, ()>>,
+}
+
+impl<S: Source> Lane<S> {
+    fn start(
+        source: Arc<tokio::sync::Mutex<S>>,
+        slots: usize,
+        in_hand: InHand,
+        shutdown: CancellationToken,
+    ) -> Self {
+        let (sender, taken) = mpsc::channel(slots);
+        let claimer = tokio::spawn(claim_until(
+            source.clone(),
+            slots,
+            in_hand,
+            sender,
+            shutdown,
+        ));
+        Self {
+            taken,
+            source,
+            claimer: Some(claimer),
+            closing: None,
+        }
+    }
+}
+
+/// Claims whenever slots are free.
+async fn claim_until<S: Source>(
+    source: Arc<tokio::sync::Mutex<S>>,
+    slots: usize,
+    in_hand: InHand,
+    sender: mpsc::Sender<Held<S::Job>>,
+    shutdown: CancellationToken,
+) {
+    let free = Arc::new(Semaphore::new(slots));
+    let mut patience = Duration::from_millis(100);
+    while let Some(mut permits) = shutdown.run_until_cancelled(free_slots(&free, slots)).await {
+        let asked = permits.len();
+        let mut source = source.lock().await;
+        let pause = match source.claim(asked).await {
+            Ok(jobs) => {
+                patience = Duration::from_millis(100);
+                let is_more = jobs.len() == asked;
+                for job in jobs {
+                    let Some(slot) = permits.pop() else { break };
+                    let taken = S::taken(&job);
+                    in_hand
+                        .lock()
+                        .unwrap_or_else(PoisonError::into_inner)
+                        .insert(taken);
+                    // Never full, for every job in it holds a slot; never closed, for the receiver waits
+                    // for the end of this task.
+                    let _ = sender.try_send(Held {
+                        job,
+                        taken,
+                        in_hand: in_hand.clone(),
+                        _slot: slot,
+                    });
+                }
+                (!is_more).then_some(None)
+            }
+            Err(error) => {
+                tracing::warn!(
+                    error = format!("{error:#}"),
+                    "cannot claim; trying again in {patience:?}"
+                );
+                let pause = patience;
+                patience = (patience * 2).min(Duration::from_secs(5));
+                Some(Some(pause))
+            }
+        };
+        drop(permits);
+        match pause {
+            None => continue,
+            Some(None) => shutdown.run_until_cancelled(source.rest()).await,
+            Some(Some(pause)) => {
+                shutdown
+                    .run_until_cancelled(tokio::time::sleep(pause))
+                    .await
+            }
+        };
+    }
+}
+
+/// Waits until some slots are free, and takes all that are.
+async fn free_slots(free: &Arc<Semaphore>, slots: usize) -> Vec<OwnedSemaphorePermit> {
+    let least = LEAST.min(slots);
+    let waited = free
+        .clone()
+        .acquire_many_owned(u32::try_from(least).unwrap_or(1))
+        .await;
+    let mut permits = waited.expect("this semaphore is never closed");
+    while let Ok(one) = free.clone().try_acquire_owned() {
+        permits.merge(one);
+    }
+    let mut single = Vec::with_capacity(slots);
+    while let Some(one) = permits.split(1) {
+        single.push(one);
+    }
+    single
+}
+
+impl<S: Source> Backend for Lane<S> {
+    type Task = Task<Held<S::Job>>;
+    type Error = Infallible;
+
+    fn poll_ready(
+        &mut self,
+        _: &mut Context<'_>,
+        _: &WorkerContext,
+    ) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_next(
+        &mut self,
+        cx: &mut Context<'_>,
+        _: &WorkerContext,
+    ) -> Poll<Option<Result<Self::Task, Infallible>>> {
+        self.taken.poll_recv(cx).map(|next| {
+            next.map(|held| {
+                let id = TaskId::from_string(format!("{}-{:x}", held.taken.0, held.taken.1));
+                Ok(TaskBuilder::new(held).task_id(id).build())
+            })
+        })
+    }
+
+    /// Gives back what has not started, once the claimer has ended and no claim of its can be under way.
+    fn poll_close(
+        &mut self,
+        cx: &mut Context<'_>,
+        _: &WorkerContext,
+    ) -> Poll<Result<(), Infallible>> {
+        let Self {
+            taken,
+            source,
+            claimer,
+            closing,
+        } = self;
+        let closing = closing.get_or_insert_with(|| {
+            let claimer = claimer.take();
+            let source = source.clone();
+            let (_, never) = mpsc::channel(1);
+            let mut taken = std::mem::replace(taken, never);
+            async move {
+                if let Some(claimer) = claimer {
+                    // it cannot be cancelled, and a panic of its was logged
+                    let _ = claimer.await;
+                }
+                let mut unstarted = Vec::new();
+                while let Ok(held) = taken.try_recv() {
+                    unstarted.push(held.taken);
+                }
+                if !unstarted.is_empty() {
+                    source.lock().await.give_back_unstarted(unstarted).await;
+                }
+            }
+            .boxed()
+        });
+        Pin::new(closing).poll(cx).map(Ok)
+    }
+}
+
+impl<S: Source> BackendConfig for Lane<S> {
+    type Args = Held<S::Job>;
+    type Id = RandomId;
+    type Kind = Ephemeral;
+    type Config = ();
+    type Layer = Identity;
+
+    fn config(&self) -> &() {
+        &()
+    }
+
+    fn middleware(&mut self, _: &mut WorkerContext) -> Identity {
+        Identity::new()
+    }
+}

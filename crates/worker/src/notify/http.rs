@@ -1,0 +1,119 @@
+//! Provider `http`: the original's generic HTTP POST, whose body has the shape of PagerDuty's first events API
+//! (wire.md, section 4).
+
+use anyhow::{Context, ensure};
+use reqwest::Client;
+use serde::{Deserialize, Serialize};
+use stalker_domain::wire;
+
+use super::{Answer, Message, judge};
+
+/// Settings of `[channels.NAME] provider = "http"`.
+#[derive(Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HttpChannel {
+    /// Where to POST.
+    pub url: String,
+    /// Sent in the body; a secret.
+    pub service_key: Option<String>,
+    /// Put in front of incident keys.
+    #[serde(default)]
+    pub prefix: String,
+    /// `PREFIXhost:check` without an episode, as the original made them.
+    #[serde(default)]
+    pub stable_keys: bool,
+}
+
+impl HttpChannel {
+    pub(crate) fn validate(&self) -> anyhow::Result<()> {
+        let url =
+            reqwest::Url::parse(&self.url).with_context(|| format!("url = {:?}", self.url))?;
+        ensure!(
+            matches!(url.scheme(), "http" | "https"),
+            "url = {:?} is neither http nor https",
+            self.url
+        );
+        ensure!(
+            self.service_key.as_deref() != Some(""),
+            "service_key is empty; leave it out if there is none"
+        );
+        Ok(())
+    }
+}
+
+/// Without the secret.
+impl std::fmt::Debug for HttpChannel {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("HttpChannel")
+            .field("url", &self.url)
+            .field("prefix", &self.prefix)
+            .finish_non_exhaustive()
+    }
+}
+
+#[derive(Serialize)]
+struct Body<'a> {
+    service_key: &'a str,
+    incident_key: &'a str,
+    event_type: &'static str,
+    description: String,
+    details: Details<'a>,
+}
+
+/// The check as the API shows it, or what the alert remembers of it.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Details<'a> {
+    Check(Box<wire::Check>),
+    Remembered {
+        hostname: &'a str,
+        ip: &'a str,
+        check: &'a str,
+        out: &'a str,
+        fail_count: i32,
+        priority: i16,
+        since: i64,
+    },
+}
+
+pub(crate) async fn send(client: &Client, channel: &HttpChannel, message: &Message<'_>) -> Answer {
+    let about = message.notification;
+    let body = Body {
+        service_key: channel.service_key.as_deref().unwrap_or_default(),
+        incident_key: &about.dedup_key,
+        event_type: if about.kind == "resolve" {
+            "resolve"
+        } else {
+            "trigger"
+        },
+        description: description(message),
+        details: match message.check.clone() {
+            Some(check) => Details::Check(Box::new(check)),
+            None => Details::Remembered {
+                hostname: &about.hostname,
+                ip: &about.ip,
+                check: &about.check_name,
+                out: &about.out,
+                fail_count: about.fails,
+                priority: about.priority,
+                since: about.opened_at.timestamp(),
+            },
+        },
+    };
+    judge(client.post(&channel.url).json(&body)).await
+}
+
+/// `check_load on web1 is DOWN`, as the original said it.
+fn description(message: &Message<'_>) -> String {
+    let about = message.notification;
+    let is = if about.kind == "resolve" {
+        "is UP"
+    } else {
+        "is DOWN"
+    };
+    if about.check_name.is_empty() {
+        format!("{} {is}", about.hostname)
+    } else {
+        format!("{} on {} {is}", about.check_name, about.hostname)
+    }
+}

@@ -1,0 +1,53 @@
+//! How an outcome is obtained, one file per check kind. Always an outcome: refused, timed out and malformed are
+//! outcomes with text, not errors.
+
+mod agent;
+mod certificates;
+mod directory;
+
+use std::time::Duration;
+
+use sqlx::PgPool;
+use stalker_db::claims::ClaimedCheck;
+use stalker_domain::outcome::{Outcome, Verdict};
+use stalker_domain::status::Status;
+
+use crate::config::Config;
+
+/// What a probe brought.
+#[derive(Debug)]
+pub(crate) struct Probed {
+    /// The outcome.
+    pub(crate) outcome: Outcome,
+    /// The certificate that an agent without a pin showed.
+    pub(crate) first_seen_cert_sha256: Option<String>,
+}
+
+/// All kinds of probes, with what they share.
+pub(crate) struct Probe {
+    agent: agent::AgentProbe,
+}
+
+impl Probe {
+    pub(crate) fn new(config: &Config, pool: PgPool) -> anyhow::Result<Self> {
+        Ok(Self {
+            agent: agent::AgentProbe::new(config, pool)?,
+        })
+    }
+
+    pub(crate) async fn run(&self, check: &ClaimedCheck) -> Probed {
+        match check.kind.as_str() {
+            "agent" => self.agent.run(check).await,
+            other => Probed {
+                outcome: Outcome::without_output(
+                    Verdict::Answered(Status::Unknown),
+                    format!(
+                        "UNKNOWN: this worker does not know checks of kind {other}; is it older than the database?"
+                    ),
+                    Duration::ZERO,
+                ),
+                first_seen_cert_sha256: None,
+            },
+        }
+    }
+}

@@ -1,0 +1,157 @@
+//! Gathers outcomes for a few milliseconds and records them as one batch, so that a thousand runs cost a handful
+//! of commits. A run's handler waits here until its outcome is on disk, or refused.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use stalker_db::Pools;
+use stalker_db::outcomes::{self, HostPolicy, Run};
+use stalker_domain::outcome::{Outcome, Verdict};
+use stalker_domain::status::Status;
+use tokio::sync::{Notify, Semaphore, mpsc, oneshot};
+
+/// How long an outcome waits for company.
+const GATHER: Duration = Duration::from_millis(20);
+/// Outcomes in a batch.
+const BATCH: usize = 500;
+/// Batches that are being recorded at the same time: one computes while the other waits for the disk.
+const AT_ONCE: usize = 2;
+
+/// A handle to the recorder.
+#[derive(Debug)]
+pub(crate) struct Recorder {
+    outcomes: mpsc::Sender<Waiting>,
+}
+
+struct Waiting {
+    run: Run,
+    recorded: oneshot::Sender<()>,
+}
+
+impl Recorder {
+    /// Starts recording. `told` is notified when something may be owed; `lease` is how long trying again makes sense.
+    pub(crate) fn start(
+        pools: Pools,
+        policy: HostPolicy,
+        told: Arc<Notify>,
+        lease: Duration,
+    ) -> Self {
+        let (outcomes, received) = mpsc::channel(2 * BATCH);
+        let batches = Arc::new(Batches {
+            pools,
+            policy,
+            told,
+            lease,
+        });
+        tokio::spawn(gather(received, batches));
+        Self { outcomes }
+    }
+
+    /// Returns when the outcome was recorded, or refused by the fence, or given up.
+    pub(crate) async fn record(&self, run: Run) {
+        let (recorded, done) = oneshot::channel();
+        if self.outcomes.send(Waiting { run, recorded }).await.is_ok() {
+            // an error says that it was given up, which was logged where it happened
+            let _ = done.await;
+        }
+    }
+}
+
+async fn gather(mut outcomes: mpsc::Receiver<Waiting>, batches: Arc<Batches>) {
+    let turns = Arc::new(Semaphore::new(AT_ONCE));
+    while let Some(first) = outcomes.recv().await {
+        let mut batch = vec![first];
+        let until = tokio::time::Instant::now() + GATHER;
+        while batch.len() < BATCH {
+            let room = BATCH - batch.len();
+            match tokio::time::timeout_at(until, outcomes.recv_many(&mut batch, room)).await {
+                Ok(0) | Err(_) => break,
+                Ok(_) => {}
+            }
+        }
+        let turn = turns
+            .clone()
+            .acquire_owned()
+            .await
+            .expect("this semaphore is never closed");
+        let batches = batches.clone();
+        tokio::spawn(async move {
+            batches.record(batch).await;
+            drop(turn);
+        });
+    }
+}
+
+struct Batches {
+    pools: Pools,
+    policy: HostPolicy,
+    told: Arc<Notify>,
+    lease: Duration,
+}
+
+impl Batches {
+    async fn record(&self, batch: Vec<Waiting>) {
+        let (runs, waiting): (Vec<Run>, Vec<oneshot::Sender<()>>) =
+            batch.into_iter().map(|w| (w.run, w.recorded)).unzip();
+        if let Err(error) = self.record_patiently(&runs).await {
+            tracing::error!(%error, runs = runs.len(), "a batch cannot be recorded; recording its runs one by one");
+            for run in runs {
+                self.record_alone(run).await;
+            }
+        }
+        for done in waiting {
+            // its handler may be gone, at the end of a drain
+            let _ = done.send(());
+        }
+    }
+
+    /// Tries until the leases have run out while the database is away. An error is about the values.
+    async fn record_patiently(&self, runs: &[Run]) -> sqlx::Result<()> {
+        let given_up = Instant::now() + self.lease;
+        let mut pause = Duration::from_millis(50);
+        loop {
+            match outcomes::record(&self.pools, runs, self.policy).await {
+                Ok(recorded) => {
+                    let refused = runs.len() - recorded.check_ids.len();
+                    if refused > 0 {
+                        tracing::info!(
+                            refused,
+                            "outcomes came after their lease, and were refused by the fence"
+                        );
+                    }
+                    if recorded.is_telling {
+                        self.told.notify_one();
+                    }
+                    return Ok(());
+                }
+                Err(error) if stalker_db::is_passing(&error) && Instant::now() < given_up => {
+                    tracing::warn!(%error, runs = runs.len(), "cannot record; trying again");
+                    tokio::time::sleep(pause).await;
+                    pause = (pause * 2).min(Duration::from_secs(1));
+                }
+                Err(error) if stalker_db::is_passing(&error) => {
+                    tracing::error!(%error, runs = runs.len(), "cannot record; the leases have run out, and the checks run again");
+                    return Ok(());
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// A run whose outcome poisons its batch is recorded as one that says so: shown, counted, and run again.
+    async fn record_alone(&self, mut run: Run) {
+        let Err(error) = self.record_patiently(std::slice::from_ref(&run)).await else {
+            return;
+        };
+        tracing::error!(%error, check_id = run.check.check_id, check = run.check.check_name, host = run.check.hostname, "outcome quarantined");
+        let text = format!("UNKNOWN: the outcome could not be recorded: {error}");
+        run.outcome = Outcome::without_output(
+            Verdict::Answered(Status::Unknown),
+            text,
+            run.outcome.latency,
+        );
+        if let Err(error) = self.record_patiently(&[run]).await {
+            tracing::error!(%error, "nor could that be recorded; the check runs again when its lease has run out");
+        }
+    }
+}

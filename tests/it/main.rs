@@ -1,0 +1,9 @@
+//! Tests over the public borders: real executables, a real Postgres, simulated agents and receivers.
+//!
+//! `make test` runs them. Those of `engine` measure, so nextest runs them one at a time (.config/nextest.toml).
+
+mod api;
+mod engine;
+mod harness;
+mod postgres;
+mod workers;
