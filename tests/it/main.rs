@@ -5,5 +5,7 @@
 mod api;
 mod engine;
 mod harness;
+mod notifications;
 mod postgres;
+mod replicas;
 mod workers;

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 use stalker_tests::executables;
-use stalker_tests::private_postgres::{PrivatePostgres, postmaster, reachable_folder, run};
+use stalker_tests::private_postgres::{PrivatePostgres, reachable_folder, run};
 use stalker_tests::process::{Process, child_of, command, is_alive, signal};
 use stalker_tests::until::{until, until_seen};
 
@@ -50,28 +50,15 @@ async fn passes_on_how_its_command_ended() {
 #[tokio::test]
 async fn killed_comes_back_at_the_same_url() {
     let running = PrivatePostgres::start().await;
-    let mut before = running.connect().await.expect("it accepts connections");
-    let old = postmaster(&mut before).await.expect("the server answers");
-    sqlx::query("create table kept as select 1 as row")
-        .execute(&mut before)
-        .await
-        .expect("a table can be made");
+    let server = running.server().await;
+    sqlx::query("create table kept as select 1 as row").execute(&mut running.connect().await).await.expect("a table can be made");
 
-    signal(old, Signal::SIGKILL);
+    signal(server, Signal::SIGKILL);
     let killed = Instant::now();
-    // A connection that lives until the old server's last process ends must not be taken for the new server.
-    let mut after = until("the server is back", PATIENCE, async || {
-        let mut connection = running.connect().await?;
-        (postmaster(&mut connection).await? != old).then_some(connection)
-    })
-    .await;
-    assert!(
-        killed.elapsed() < Duration::from_secs(10),
-        "back after {:?}",
-        killed.elapsed()
-    );
+    running.server_after(server).await;
+    assert!(killed.elapsed() < Duration::from_secs(10), "back after {:?}", killed.elapsed());
     let kept: i64 = sqlx::query_scalar("select count(*) from kept")
-        .fetch_one(&mut after)
+        .fetch_one(&mut running.connect().await)
         .await
         .expect("the table is there");
     assert_eq!(kept, 1);
@@ -89,14 +76,7 @@ async fn without_its_supervisor_is_supervised_again() {
         child_of(running.process.pid(), "stalker-postgres").filter(|pid| *pid != supervisor)
     })
     .await;
-    let mut connection = until("the server answers", PATIENCE, async || {
-        running.connect().await
-    })
-    .await;
-    let now = until("a query is answered", PATIENCE, async || {
-        postmaster_or_none(&mut connection).await
-    })
-    .await;
+    let now = until("the server answers", PATIENCE, async || running.server_if_up().await).await;
     running.process.terminate(PATIENCE).await;
     assert!(
         !is_alive(server) && !is_alive(now),
@@ -156,12 +136,12 @@ async fn keeps_a_folder_for_one_owner() {
     let dir = folder.path().join("pg");
     let option = ["--dir", dir.to_str().expect("temporary paths are text")];
     let mut first = PrivatePostgres::with(&option, reachable_folder()).await;
-    let mut connection = first.connect().await.expect("it accepts connections");
+    let mut connection = first.connect().await;
     sqlx::query("create table kept as select 1 as row")
         .execute(&mut connection)
         .await
         .expect("a table can be made");
-    let server = postmaster(&mut connection).await;
+    let server = first.server().await;
 
     let mut second = Process::start("second", &mut run(&option, "echo never"));
     assert_eq!(second.ended(PATIENCE).await.code(), Some(125));
@@ -184,7 +164,7 @@ async fn keeps_a_folder_for_one_owner() {
     );
 
     let third = PrivatePostgres::with(&option, reachable_folder()).await;
-    let mut connection = third.connect().await.expect("it accepts connections");
+    let mut connection = third.connect().await;
     let kept: i64 = sqlx::query_scalar("select count(*) from kept")
         .fetch_one(&mut connection)
         .await

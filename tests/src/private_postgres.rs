@@ -49,9 +49,36 @@ impl PrivatePostgres {
         Self { process, url, temporary }
     }
 
-    /// A new connection, if one is accepted.
-    pub async fn connect(&self) -> Option<PgConnection> {
-        PgConnection::connect(&self.url).await.ok()
+    /// A new connection.
+    ///
+    /// # Panics
+    /// If none is accepted.
+    pub async fn connect(&self) -> PgConnection {
+        PgConnection::connect(&self.url).await.expect("it accepts connections")
+    }
+
+    /// The process id of the server, if it answers.
+    pub async fn server_if_up(&self) -> Option<u32> {
+        let mut connection = PgConnection::connect(&self.url).await.ok()?;
+        let backend: i32 = sqlx::query_scalar("select pg_backend_pid()").fetch_one(&mut connection).await.ok()?;
+        // every connection's own process is a child of the server
+        parent_of(Path::new(&format!("/proc/{backend}")))
+    }
+
+    /// The process id of the server.
+    ///
+    /// # Panics
+    /// If it does not answer.
+    pub async fn server(&self) -> u32 {
+        self.server_if_up().await.expect("the server answers")
+    }
+
+    /// Waits until a server answers that is another one than `old`, whose last processes may still be about.
+    ///
+    /// # Panics
+    /// If there is none in time.
+    pub async fn server_after(&self, old: u32) -> u32 {
+        until("the server is back", START, async || self.server_if_up().await.filter(|pid| *pid != old)).await
     }
 }
 
@@ -72,11 +99,4 @@ pub fn reachable_folder() -> TempDir {
     let folder = tempfile::tempdir().expect("a temporary folder can be made");
     fs::set_permissions(folder.path(), Permissions::from_mode(0o755)).expect("our own folder can be opened to others");
     folder
-}
-
-/// The process id of the server behind a connection, which is the parent of the connection's own process; none if the
-/// connection is broken.
-pub async fn postmaster(connection: &mut PgConnection) -> Option<u32> {
-    let backend: i32 = sqlx::query_scalar("select pg_backend_pid()").fetch_one(connection).await.ok()?;
-    parent_of(Path::new(&format!("/proc/{backend}")))
 }

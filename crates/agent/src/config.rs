@@ -23,7 +23,6 @@ pub const DEFAULT_FILE: &str = "/etc/stalker/stalker-agent.conf";
 pub(crate) const ENV_PREFIX: &str = "STALKER_AGENT__";
 
 /// A configuration that was read: `[main]` is valid, the checks are not looked at yet.
-#[derive(Clone)]
 pub struct Config {
     /// The file that it was read from, as an absolute path.
     pub file: PathBuf,

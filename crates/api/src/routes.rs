@@ -19,7 +19,6 @@ mod health;
 mod hosts;
 mod register;
 mod routes_list;
-mod shown;
 mod state_changes;
 mod stats;
 

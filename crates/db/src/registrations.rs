@@ -44,6 +44,7 @@ pub async fn register(
         returned = bring_back(&mut tx, host_id, &definitions.names).await?;
         removed = mark_removed(&mut tx, host_id, &definitions.names).await?;
         plan_edited(&mut tx, host_id).await?;
+        copy_timeouts(&mut tx, host_id).await?;
     }
     update_host(&mut tx, host_id, registration, ip).await?;
     alerts::close_of_checks(&mut tx, &removed, "removed").await?;
@@ -129,12 +130,12 @@ async fn upsert_definitions(
 async fn plan_new(conn: &mut PgConnection, host_id: i64) -> sqlx::Result<usize> {
     let planned = sqlx::query!(
         r#"
-        insert into check_state (check_id, interval_s, phase_ms, due_at, rush_at)
-        select n.check_id, n.interval_s, n.phase_ms,
+        insert into check_state (check_id, interval_s, phase_ms, timeout_s, due_at, rush_at)
+        select n.check_id, n.interval_s, n.phase_ms, n.timeout_s,
             timestamptz 'epoch' + ((n.now_ms - n.phase_ms) / n.interval_ms * n.interval_ms + n.interval_ms + n.phase_ms) * interval '1 ms',
             now() + random() * least(n.interval_s, 10) * interval '1 s'
         from (
-            select k.check_id, k.interval_s, k.interval_s * 1000::bigint as interval_ms,
+            select k.check_id, k.interval_s, k.timeout_s, k.interval_s * 1000::bigint as interval_ms,
                 floor(random() * k.interval_s * 1000)::integer as phase_ms, floor(extract(epoch from now()) * 1000)::bigint as now_ms
             from checks k
             where k.host_id = $1 and k.removed_at is null
@@ -148,7 +149,7 @@ async fn plan_new(conn: &mut PgConnection, host_id: i64) -> sqlx::Result<usize> 
     Ok(planned.rows_affected() as usize)
 }
 
-/// Locks, in the order of ids, the states that the next three statements change; usually there are none.
+/// Locks, in the order of ids, the states that the next four statements change; usually there are none.
 async fn lock_states_to_change(
     conn: &mut PgConnection,
     host_id: i64,
@@ -158,7 +159,7 @@ async fn lock_states_to_change(
         r#"
         select s.check_id from checks k join check_state s using (check_id)
         where k.host_id = $1 and k.made_by = 'agent'
-          and (s.interval_s <> k.interval_s or s.removed = (k.name = any ($2)))
+          and (s.interval_s <> k.interval_s or s.timeout_s is distinct from k.timeout_s or s.removed = (k.name = any ($2)))
         order by s.check_id
         for no key update of s
         "#,
@@ -247,6 +248,21 @@ async fn plan_edited(conn: &mut PgConnection, host_id: i64) -> sqlx::Result<()> 
             from checks k where k.host_id = $1
         ) as n
         where s.check_id = n.check_id and s.interval_s <> n.interval_s
+        "#,
+        host_id
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// A lease is as long as the script's timeout wants it, and a claim reads the hot row alone.
+async fn copy_timeouts(conn: &mut PgConnection, host_id: i64) -> sqlx::Result<()> {
+    sqlx::query!(
+        r#"
+        update check_state s set timeout_s = k.timeout_s
+        from checks k
+        where k.check_id = s.check_id and k.host_id = $1 and s.timeout_s is distinct from k.timeout_s
         "#,
         host_id
     )

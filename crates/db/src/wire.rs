@@ -9,12 +9,7 @@ use crate::checks::Check;
 impl From<Check> for wire::Check {
     fn from(check: Check) -> Self {
         let unix = |time: Option<DateTime<Utc>>| time.map_or(0, |time| time.timestamp());
-        // What an unreachable check was last is old news: it is shown as unknown (semantics.md, decision 3).
-        let status = if check.unreachable {
-            Some(Status::Unknown)
-        } else {
-            check.status.map(|code| Status::from_exit_code(code.into()))
-        };
+        let status = Status::shown(check.status, check.unreachable);
         Self {
             id: check.check_id.to_string(),
             hostname: check.hostname,

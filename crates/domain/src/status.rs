@@ -25,6 +25,16 @@ impl Status {
         }
     }
 
+    /// The status that people are shown: what a check was before its agent became unreachable is old news, so that it
+    /// is unknown until the next answer (semantics.md, decision 3). None before the first answered run.
+    #[must_use]
+    pub fn shown(code: Option<i16>, is_unreachable: bool) -> Option<Self> {
+        if is_unreachable {
+            return Some(Self::Unknown);
+        }
+        code.map(|code| Self::from_exit_code(code.into()))
+    }
+
     /// The number under which the database keeps it: the exit code, 0 to 3.
     #[must_use]
     pub fn code(self) -> i16 {

@@ -120,8 +120,12 @@ where
         .boxed();
     tokio::select! {
         ended = worker => ended?,
-        () = async { shutdown.cancelled().await; tokio::time::sleep(DRAIN).await } => {
-            let late: Vec<Taken> = in_hand.lock().unwrap_or_else(PoisonError::into_inner).iter().copied().collect();
+        // looked up inside: when this branch runs, the worker was dropped, and with it what it held
+        late = async {
+            shutdown.cancelled().await;
+            tokio::time::sleep(DRAIN).await;
+            in_hand.lock().unwrap_or_else(PoisonError::into_inner).iter().copied().collect::<Vec<Taken>>()
+        } => {
             tracing::warn!(jobs = late.len(), "still running {DRAIN:?} after the signal to stop; given back");
             source.lock().await.give_back_running(late).await;
         }

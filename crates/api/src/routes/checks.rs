@@ -12,7 +12,7 @@ use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::{Success, hosts, shown};
+use super::{Success, hosts};
 use crate::App;
 use crate::access::{Admin, Operator, Viewer};
 use crate::error::{Error, Failures, Unknown};
@@ -301,7 +301,7 @@ async fn send(app: App, field: &str, which: Which, part: Part) -> Result<Respons
             let checks = checks::page(&pool, which, after, limit).await?;
             Ok(checks
                 .into_iter()
-                .map(|check| (check.check_id, shown::check(check)))
+                .map(|check| (check.check_id, Check::from(check)))
                 .collect())
         }
     })
@@ -313,7 +313,7 @@ async fn find(app: &App, id: &str) -> Result<Json<OneCheck>, Error> {
         .await?
         .ok_or_else(|| unknown(id))?;
     Ok(Json(OneCheck {
-        check: shown::check(check),
+        check: Check::from(check),
     }))
 }
 

@@ -4,11 +4,12 @@ use axum::Json;
 use axum::extract::State;
 use serde::{Deserialize, Serialize};
 use stalker_db::state_changes;
+use stalker_domain::status::Status;
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::{hosts, shown};
+use super::hosts;
 use crate::App;
 use crate::access::Viewer;
 use crate::error::{Error, Failures, Unknown};
@@ -90,7 +91,7 @@ async fn list_state_changes(
 
 impl From<state_changes::StateChange> for StateChange {
     fn from(change: state_changes::StateChange) -> Self {
-        let status = shown::status(change.status, change.unreachable);
+        let status = Status::shown(change.status, change.unreachable);
         Self {
             cid: change.check_id.to_string(),
             hostname: change.hostname,

@@ -89,13 +89,9 @@ impl Resolve for Resolver {
             })
         });
         Box::pin(async move {
-            let ip = ip.ok_or("not the name of an agent")?;
-            // A registration may name a host instead of an address. The port comes from the URL.
-            let addresses: Vec<SocketAddr> = match ip.parse::<IpAddr>() {
-                Ok(ip) => vec![SocketAddr::new(ip, 0)],
-                Err(_) => tokio::net::lookup_host((ip.as_str(), 0)).await?.collect(),
-            };
-            Ok(Box::new(addresses.into_iter()) as Addrs)
+            let ip: IpAddr = ip.ok_or("not the name of an agent")?.parse()?;
+            // The port comes from the URL.
+            Ok(Box::new(std::iter::once(SocketAddr::new(ip, 0))) as Addrs)
         })
     }
 }
