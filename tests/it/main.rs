@@ -2,10 +2,11 @@
 //!
 //! `make test` runs them. Those of `engine` measure, so nextest runs them one at a time (.config/nextest.toml).
 
+mod agent;
 mod api;
+mod crashes;
 mod engine;
 mod harness;
 mod notifications;
 mod postgres;
 mod replicas;
-mod workers;

@@ -51,12 +51,19 @@ async fn passes_on_how_its_command_ended() {
 async fn killed_comes_back_at_the_same_url() {
     let running = PrivatePostgres::start().await;
     let server = running.server().await;
-    sqlx::query("create table kept as select 1 as row").execute(&mut running.connect().await).await.expect("a table can be made");
+    sqlx::query("create table kept as select 1 as row")
+        .execute(&mut running.connect().await)
+        .await
+        .expect("a table can be made");
 
     signal(server, Signal::SIGKILL);
     let killed = Instant::now();
     running.server_after(server).await;
-    assert!(killed.elapsed() < Duration::from_secs(10), "back after {:?}", killed.elapsed());
+    assert!(
+        killed.elapsed() < Duration::from_secs(10),
+        "back after {:?}",
+        killed.elapsed()
+    );
     let kept: i64 = sqlx::query_scalar("select count(*) from kept")
         .fetch_one(&mut running.connect().await)
         .await
@@ -76,7 +83,10 @@ async fn without_its_supervisor_is_supervised_again() {
         child_of(running.process.pid(), "stalker-postgres").filter(|pid| *pid != supervisor)
     })
     .await;
-    let now = until("the server answers", PATIENCE, async || running.server_if_up().await).await;
+    let now = until("the server answers", PATIENCE, async || {
+        running.server_if_up().await
+    })
+    .await;
     running.process.terminate(PATIENCE).await;
     assert!(
         !is_alive(server) && !is_alive(now),

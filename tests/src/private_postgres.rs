@@ -44,9 +44,18 @@ impl PrivatePostgres {
     pub async fn with(options: &[&str], temporary: TempDir) -> Self {
         let mut command = run(options, "echo url=$DATABASE_URL; exec sleep 600");
         let process = Process::start("postgres", command.env("TMPDIR", temporary.path()));
-        let url = async || process.output().lines().find_map(|line| line.strip_prefix("url=").map(str::to_owned));
+        let url = async || {
+            process
+                .output()
+                .lines()
+                .find_map(|line| line.strip_prefix("url=").map(str::to_owned))
+        };
         let url = until("PostgreSQL is up", START, url).await;
-        Self { process, url, temporary }
+        Self {
+            process,
+            url,
+            temporary,
+        }
     }
 
     /// A new connection.
@@ -54,13 +63,18 @@ impl PrivatePostgres {
     /// # Panics
     /// If none is accepted.
     pub async fn connect(&self) -> PgConnection {
-        PgConnection::connect(&self.url).await.expect("it accepts connections")
+        PgConnection::connect(&self.url)
+            .await
+            .expect("it accepts connections")
     }
 
     /// The process id of the server, if it answers.
     pub async fn server_if_up(&self) -> Option<u32> {
         let mut connection = PgConnection::connect(&self.url).await.ok()?;
-        let backend: i32 = sqlx::query_scalar("select pg_backend_pid()").fetch_one(&mut connection).await.ok()?;
+        let backend: i32 = sqlx::query_scalar("select pg_backend_pid()")
+            .fetch_one(&mut connection)
+            .await
+            .ok()?;
         // every connection's own process is a child of the server
         parent_of(Path::new(&format!("/proc/{backend}")))
     }
@@ -78,7 +92,10 @@ impl PrivatePostgres {
     /// # Panics
     /// If there is none in time.
     pub async fn server_after(&self, old: u32) -> u32 {
-        until("the server is back", START, async || self.server_if_up().await.filter(|pid| *pid != old)).await
+        until("the server is back", START, async || {
+            self.server_if_up().await.filter(|pid| *pid != old)
+        })
+        .await
     }
 }
 
@@ -86,7 +103,10 @@ impl PrivatePostgres {
 #[must_use]
 pub fn run(options: &[&str], script: &str) -> Command {
     let mut command = command(&executables::stalker_postgres());
-    command.arg("run").args(options).args(["--", "/bin/sh", "-c", script]);
+    command
+        .arg("run")
+        .args(options)
+        .args(["--", "/bin/sh", "-c", script]);
     command
 }
 
@@ -97,6 +117,7 @@ pub fn run(options: &[&str], script: &str) -> Command {
 #[must_use]
 pub fn reachable_folder() -> TempDir {
     let folder = tempfile::tempdir().expect("a temporary folder can be made");
-    fs::set_permissions(folder.path(), Permissions::from_mode(0o755)).expect("our own folder can be opened to others");
+    fs::set_permissions(folder.path(), Permissions::from_mode(0o755))
+        .expect("our own folder can be opened to others");
     folder
 }

@@ -185,10 +185,15 @@ pub fn parent_of(process: &Path) -> Option<u32> {
 /// If there is no /proc.
 #[must_use]
 pub fn child_of(pid: u32, name: &str) -> Option<u32> {
-    let processes = fs::read_dir("/proc").expect("/proc can be read").flatten().map(|entry| entry.path());
+    let processes = fs::read_dir("/proc")
+        .expect("/proc can be read")
+        .flatten()
+        .map(|entry| entry.path());
     let mut children = processes.filter(|process| parent_of(process) == Some(pid));
     let short = name.get(..15).unwrap_or(name);
-    let child = children.find(|child| fs::read_to_string(child.join("comm")).is_ok_and(|comm| comm.trim() == short))?;
+    let child = children.find(|child| {
+        fs::read_to_string(child.join("comm")).is_ok_and(|comm| comm.trim() == short)
+    })?;
     child.file_name()?.to_str()?.parse().ok()
 }
 

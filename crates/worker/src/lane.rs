@@ -26,6 +26,8 @@ use tower::layer::util::Identity;
 
 /// How long running jobs may go on after the signal to stop.
 pub(crate) const DRAIN: Duration = Duration::from_secs(20);
+/// How long giving back may take, when the database may be away.
+const GIVE_BACK: Duration = Duration::from_secs(3);
 /// Fewer free slots than this are not worth a statement, if there are that many slots at all.
 const LEAST: usize = 8;
 
@@ -127,7 +129,10 @@ where
             in_hand.lock().unwrap_or_else(PoisonError::into_inner).iter().copied().collect::<Vec<Taken>>()
         } => {
             tracing::warn!(jobs = late.len(), "still running {DRAIN:?} after the signal to stop; given back");
-            source.lock().await.give_back_running(late).await;
+            let give_back = async { source.lock().await.give_back_running(late).await };
+            if tokio::time::timeout(GIVE_BACK, give_back).await.is_err() {
+                tracing::warn!("the database did not answer; their leases will run out");
+            }
         }
     }
     Ok(())

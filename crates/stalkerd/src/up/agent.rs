@@ -76,15 +76,16 @@ pub(super) async fn start(
                 .stdin(Stdio::null())
                 .process_group(0)
                 .kill_on_drop(true);
-            command
+            let agent = command
                 .spawn()
-                .with_context(|| format!("cannot start {}", executable.display()))
+                .with_context(|| format!("cannot start {}", executable.display()))?;
+            Guarded::new(agent)
         }
     };
-    let mut child = command()?;
-    let url = listening(&mut child, &ready_file, shutdown).await?;
+    let mut guarded = command()?;
+    let url = listening(&mut guarded.agent, &ready_file, shutdown).await?;
     let stop = CancellationToken::new();
-    let keeper = tokio::spawn(keep(child, command, stop.clone()));
+    let keeper = tokio::spawn(keep(guarded, command, stop.clone()));
     Ok(Agent { url, keeper, stop })
 }
 
@@ -115,16 +116,44 @@ async fn listening(
     bail!("the agent did not listen within 15 s")
 }
 
+/// An agent that does not outlive us, however we end: a shell waits for our end of its pipe to be closed, which a
+/// SIGKILL does too, and then ends the agent.
+struct Guarded {
+    agent: Child,
+    _guard: Child,
+}
+
+impl Guarded {
+    fn new(agent: Child) -> anyhow::Result<Self> {
+        let pid = agent.id().context("the agent ended while starting")?;
+        let mut guard = Command::new("/bin/sh");
+        guard.args([
+            "-c",
+            "read -r _; kill \"$1\"",
+            "agent-guard",
+            &pid.to_string(),
+        ]);
+        guard.stdin(Stdio::piped()).stderr(Stdio::null());
+        // a group of its own: what is sent to ours must not take it along
+        guard.process_group(0).kill_on_drop(true);
+        let guard = guard.spawn().context("cannot start /bin/sh")?;
+        Ok(Self {
+            agent,
+            _guard: guard,
+        })
+    }
+}
+
 async fn keep(
-    mut child: Child,
-    command: impl Fn() -> anyhow::Result<Child>,
+    mut guarded: Guarded,
+    command: impl Fn() -> anyhow::Result<Guarded>,
     stop: CancellationToken,
 ) {
     let mut pause = Duration::from_secs(1);
     loop {
         tokio::select! {
-            () = stop.cancelled() => return end(child).await,
-            status = child.wait() => tracing::error!(?status, "the agent ended; starting it again in {pause:?}"),
+            () = stop.cancelled() => return end(guarded).await,
+            status = guarded.agent.wait() => tracing::error!(?status, "the agent ended; starting it again in {pause:?}"),
         }
         if stop
             .run_until_cancelled(tokio::time::sleep(pause))
@@ -135,19 +164,19 @@ async fn keep(
         }
         pause = (pause * 2).min(Duration::from_secs(60));
         match command() {
-            Ok(again) => child = again,
+            Ok(again) => guarded = again,
             Err(error) => tracing::error!("{error:#}"),
         }
     }
 }
 
-async fn end(mut child: Child) {
-    if let Some(pid) = child.id().and_then(|pid| i32::try_from(pid).ok()) {
+async fn end(Guarded { mut agent, _guard }: Guarded) {
+    if let Some(pid) = agent.id().and_then(|pid| i32::try_from(pid).ok()) {
         kill(Pid::from_raw(pid), Signal::SIGTERM).ok();
     }
-    if tokio::time::timeout(PATIENCE, child.wait()).await.is_err() {
+    if tokio::time::timeout(PATIENCE, agent.wait()).await.is_err() {
         tracing::warn!("the agent did not end within {PATIENCE:?}; killing it");
-        child.kill().await.ok();
+        agent.kill().await.ok();
     }
 }
 
