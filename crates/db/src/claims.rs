@@ -219,10 +219,13 @@ pub async fn give_back(pool: &PgPool, taken: &[(i64, i64)]) -> sqlx::Result<u64>
     let (check_ids, leases): (Vec<i64>, Vec<i64>) = taken.iter().copied().unzip();
     let done = sqlx::query!(
         r#"
-        update check_state s
-        set lease = null, leased_until = null, rush_at = coalesce(s.rush_at, now())
-        from (select * from unnest($1::bigint[], $2::bigint[]) as u(check_id, lease) order by u.check_id) t
-        where s.check_id = t.check_id and s.lease = t.lease
+        with back as materialized (
+            select s.check_id from check_state s
+            join unnest($1::bigint[], $2::bigint[]) as u(check_id, lease) using (check_id, lease)
+            order by s.check_id for no key update of s)
+        update check_state
+        set lease = null, leased_until = null, rush_at = coalesce(rush_at, now())
+        where check_id = any (array(select check_id from back))
         "#,
         &check_ids,
         &leases,

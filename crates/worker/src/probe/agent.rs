@@ -340,21 +340,21 @@ fn path_segment(name: &str) -> String {
         })
 }
 
-/// The first error of type `E` among the sources, also inside an `io::Error`.
+/// The first error of type `E` among the sources. An `io::Error` passes over what it wraps when it is asked for its
+/// source, and TLS comes wrapped in two of them.
 fn source<E: std::error::Error + 'static>(error: &reqwest::Error) -> Option<&E> {
     let mut next = error.source();
     while let Some(error) = next {
         if let Some(found) = error.downcast_ref::<E>() {
             return Some(found);
         }
-        if let Some(inner) = error
+        let wrapped = error
             .downcast_ref::<io::Error>()
-            .and_then(io::Error::get_ref)
-            && let Some(found) = inner.downcast_ref::<E>()
-        {
-            return Some(found);
-        }
-        next = error.source();
+            .and_then(io::Error::get_ref);
+        next = match wrapped {
+            Some(wrapped) => Some(wrapped),
+            None => error.source(),
+        };
     }
     None
 }
