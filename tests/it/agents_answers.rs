@@ -117,16 +117,15 @@ async fn names_are_escaped() {
     let agent = Agent::start(CHECK_KEY).await;
     let names = [
         ("disk müll", "disk%20m%C3%BCll"),
-        ("a?b=c#d%20e", "a%3Fb%3Dc%23d%2520e"),
-        ("..", ".."),
+        ("a?b#c%20d", "a%3Fb%23c%2520d"),
     ];
-    for (name, path) in &names[..2] {
+    for (name, path) in &names {
         agent.answer_raw(path, 200, json!({*name: {"status": 0, "out": path}}).to_string());
     }
     let stage = Stage::new().await;
-    let registered: Vec<&str> = names[..2].iter().map(|(name, _)| *name).collect();
+    let registered: Vec<&str> = names.iter().map(|(name, _)| *name).collect();
     stage.api.register_simulated(&agent, "web1", &registered, 1).await;
-    for (name, path) in &names[..2] {
+    for (name, path) in &names {
         stage.is_ok("web1", name).await;
         assert!(agent.runs_of(path) > 0, "{:?}", agent.runs());
     }

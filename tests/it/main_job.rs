@@ -141,7 +141,7 @@ impl Host {
              [check_load]\ncmd = {PLUGINS}/check_load\nargs = -w 1000,1000,1000 -c 2000,2000,2000\ninterval = {DAY_S}\n\
              [check_disk]\ncmd = {PLUGINS}/check_disk\nargs = -w 0% -c 0% -p /\n\
              [check_tcp]\ncmd = {PLUGINS}/check_tcp\nargs = -H 127.0.0.1 -p {port}\n\
-             [check_dummy]\ncmd = {PLUGINS}/check_dummy\nargs = 1 'as told'\npriority = 0\n",
+             [check_dummy]\ncmd = {PLUGINS}/check_dummy\nargs = 1 'as told'\ninterval = {DAY_S}\n",
             scripts.display(),
             state.display(),
         );

@@ -35,7 +35,7 @@ pub struct HostPolicy {
 /// What became of a batch.
 #[derive(Debug, Clone, Default)]
 pub struct Recorded {
-    /// Checks whose outcome was recorded; the others were refused by the fence.
+    /// Checks whose outcome was recorded, in the order of ids; the others were refused by the fence.
     pub check_ids: Vec<i64>,
     /// Something may be owed now.
     pub is_telling: bool,

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use stalker_db::Pools;
 use stalker_db::outcomes::{self, HostPolicy, Run};
 use stalker_domain::outcome::{Outcome, Verdict};
+use stalker_domain::state::Consequence;
 use stalker_domain::status::Status;
 use tokio::sync::{Notify, Semaphore, mpsc, oneshot};
 
@@ -120,6 +121,7 @@ impl Batches {
                         );
                     }
                     if recorded.is_telling {
+                        tell(runs, &recorded.check_ids);
                         self.told.notify_one();
                     }
                     return Ok(());
@@ -152,6 +154,24 @@ impl Batches {
         );
         if let Err(error) = self.record_patiently(&[run]).await {
             tracing::error!(%error, "nor could that be recorded; the check runs again when its lease has run out");
+        }
+    }
+}
+
+/// Says in the log what somebody who has no channel yet would want to know.
+/// `recorded` is in order.
+fn tell(runs: &[Run], recorded: &[i64]) {
+    for run in runs {
+        let (host, check) = (&run.check.hostname, &run.check.check_name);
+        if recorded.binary_search(&run.check.check_id).is_err() {
+            continue;
+        }
+        match run.step.alert {
+            Consequence::Opens => {
+                tracing::info!(%host, %check, out = run.outcome.output.first_line(), "alert opened");
+            }
+            Consequence::Closes => tracing::info!(%host, %check, "alert closed: recovered"),
+            Consequence::Changes | Consequence::Nothing => {}
         }
     }
 }

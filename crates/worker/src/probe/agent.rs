@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use reqwest::header::HeaderValue;
-use reqwest::{Client, Response, StatusCode};
+use reqwest::{Client, Response, StatusCode, Url};
 use sqlx::PgPool;
 use stalker_db::claims::ClaimedCheck;
 use stalker_db::pins;
@@ -17,7 +17,7 @@ use stalker_domain::wire::{AgentAnswer, CHECK_KEY_HEADER, ScriptResult};
 
 use super::Probed;
 use super::certificates;
-use super::directory::{Directory, Resolver, name_of};
+use super::directory::{self, Directory, Resolver, name_of};
 use crate::config::Config;
 
 /// What a request may take beyond its script's timeout.
@@ -79,16 +79,9 @@ impl AgentProbe {
     pub(super) async fn run(&self, check: &ClaimedCheck) -> Probed {
         let began = Instant::now();
         self.directory.note(check);
-        let connections = self.directory.connections(check.host_id);
-        let mut result = self.call(&self.kept, check, connections).await;
+        let mut result = self.call(&self.kept, check).await;
         if let Err(Failure::StaleConnection(_)) = result {
-            result = self
-                .call(
-                    &self.fresh,
-                    check,
-                    self.directory.connections(check.host_id),
-                )
-                .await;
+            result = self.call(&self.fresh, check).await;
         }
         let latency = began.elapsed();
         match result {
@@ -108,7 +101,6 @@ impl AgentProbe {
         &self,
         client: &Client,
         check: &ClaimedCheck,
-        connections: u64,
     ) -> Result<(ScriptResult, Option<String>), Failure> {
         let Some(key) = check.check_key.as_ref().or(self.check_key.as_ref()) else {
             let why = "its agent registered no check key, and the server's check_key is not set";
@@ -124,20 +116,17 @@ impl AgentProbe {
                 .unwrap_or(self.check_timeout_s.into()),
         );
         let limit = script_timeout + REQUEST_MARGIN;
-        let url = format!(
-            "https://{}:{}/{}",
-            name_of(check.host_id),
-            check.port,
-            path_segment(&check.check_name)
-        );
+        let url = url_of(check);
         let request = async {
             let response = client.get(url).header(CHECK_KEY_HEADER, key).send().await?;
             let (status, shown) = (response.status(), shown(&response));
             Ok((status, shown, body(response).await?))
         };
-        let (status, shown, body) = match tokio::time::timeout(limit, request).await {
+        let (answer, connects) =
+            directory::noting_connects(tokio::time::timeout(limit, request)).await;
+        let (status, shown, body) = match answer {
             Err(_) => return Err(silent(check, limit)),
-            Ok(Err(error)) => return Err(self.broken(check, &error, connections, limit).await),
+            Ok(Err(error)) => return Err(self.broken(check, &error, connects, limit).await),
             Ok(Ok(answer)) => answer,
         };
         // Also for a connection that was kept since before the pin changed.
@@ -161,7 +150,7 @@ impl AgentProbe {
         &self,
         check: &ClaimedCheck,
         error: &reqwest::Error,
-        connections: u64,
+        connects: bool,
         limit: Duration,
     ) -> Failure {
         if let Some(tls) = source::<rustls::Error>(error) {
@@ -182,7 +171,7 @@ impl AgentProbe {
         if error.is_timeout() {
             return silent(check, limit);
         }
-        if self.directory.connections(check.host_id) == connections {
+        if !connects {
             return Failure::StaleConnection(innermost(error));
         }
         if check.limits_its_scripts {
@@ -326,18 +315,14 @@ async fn body(mut response: Response) -> reqwest::Result<Option<Vec<u8>>> {
     Ok(Some(body))
 }
 
-/// A check's name comes from a host: it must stay one segment of the path.
-fn path_segment(name: &str) -> String {
-    name.bytes()
-        .fold(String::with_capacity(name.len()), |mut path, byte| {
-            match byte {
-                b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
-                    path.push(byte.into())
-                }
-                _ => path.push_str(&format!("%{byte:02X}")),
-            }
-            path
-        })
+/// A check's name comes from a host: pushed as a segment, it cannot leave its place in the path.
+fn url_of(check: &ClaimedCheck) -> Url {
+    let base = format!("https://{}:{}", name_of(check.host_id), check.port);
+    let mut url = Url::parse(&base).expect("made of two numbers");
+    if let Ok(mut path) = url.path_segments_mut() {
+        path.push(&check.check_name);
+    }
+    url
 }
 
 /// The first error of type `E` among the sources. An `io::Error` passes over what it wraps when it is asked for its
@@ -376,13 +361,4 @@ fn os_text(error: &io::Error) -> String {
         .next()
         .unwrap_or_default()
         .to_owned()
-}
-
-#[cfg(test)]
-mod tests {
-    #[test]
-    fn a_name_stays_one_segment() {
-        assert_eq!(super::path_segment("check_load"), "check_load");
-        assert_eq!(super::path_segment("../a b?c#ü"), "..%2Fa%20b%3Fc%23%C3%BC");
-    }
 }

@@ -1,6 +1,7 @@
 //! Where each host is, and which certificate it must show. An agent is called as `<host id>.agent.invalid`, so
 //! that SNI, connection pool and pin belong to the host and not to an address; this is the resolver of that name.
 
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Mutex, PoisonError};
@@ -18,8 +19,6 @@ pub(super) struct Directory {
 struct Entry {
     ip: String,
     pin: Option<String>,
-    /// Connections begun so far: the resolver is asked once for each.
-    connections: u64,
     /// What the host showed at the last handshake that its pin refused.
     refused: Option<String>,
 }
@@ -35,11 +34,6 @@ impl Directory {
                 entry.pin.clone_from(&check.cert_sha256);
             }
         });
-    }
-
-    /// Connections begun to this host so far. Unchanged during a request, it was sent on a kept connection.
-    pub(super) fn connections(&self, host_id: i64) -> u64 {
-        self.with(host_id, |entry| entry.connections)
     }
 
     /// The fingerprint that this host must show; none: whatever it shows first.
@@ -77,17 +71,27 @@ pub(super) fn host_of(name: &str) -> Option<i64> {
     name.strip_suffix(".agent.invalid")?.parse().ok()
 }
 
+tokio::task_local! {
+    /// The request under way in this task has begun a connection of its own.
+    static CONNECTS: Cell<bool>;
+}
+
+/// Waits for a request. True if it began a connection, for which the resolver is asked once: false, and it was sent on
+/// one that was kept.
+pub(super) async fn noting_connects<T>(request: impl Future<Output = T>) -> (T, bool) {
+    let noted = async { (request.await, CONNECTS.with(Cell::get)) };
+    CONNECTS.scope(Cell::new(false), noted).await
+}
+
 /// The directory as reqwest's resolver.
 pub(super) struct Resolver(pub(super) std::sync::Arc<Directory>);
 
 impl Resolve for Resolver {
     fn resolve(&self, name: Name) -> Resolving {
-        let ip = host_of(name.as_str()).map(|host_id| {
-            self.0.with(host_id, |entry| {
-                entry.connections += 1;
-                entry.ip.clone()
-            })
-        });
+        // outside of a request nobody asks
+        let _ = CONNECTS.try_with(|connects| connects.set(true));
+        let ip =
+            host_of(name.as_str()).map(|host_id| self.0.with(host_id, |entry| entry.ip.clone()));
         Box::pin(async move {
             let ip: IpAddr = ip.ok_or("not the name of an agent")?.parse()?;
             // The port comes from the URL.
