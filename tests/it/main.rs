@@ -3,14 +3,14 @@
 //! `make test` runs them. Those of `engine` measure, so nextest runs them one at a time (.config/nextest.toml).
 
 mod agent;
+mod agents_answers;
 mod api;
+mod certificates;
 mod crashes;
 mod engine;
 mod harness;
 mod main_job;
 mod notifications;
 mod postgres;
-mod agents_answers;
-mod certificates;
 mod replicas;
 mod up;

@@ -30,11 +30,9 @@ async fn a_broken_script_is_told_once_and_its_repair_once() {
     let database = TestDatabase::new().await;
     let installation = Installation::new(&database).channel("pager", receiver.url());
     // three processes, as they would be deployed
-    let (api, _scheduler, _worker) = tokio::join!(
-        installation.start("api"),
-        installation.start("scheduler"),
-        installation.start("worker")
-    );
+    let api = installation.start("api").await;
+    let _scheduler = installation.start("scheduler").await;
+    let _worker = installation.start("worker").await;
     let api = api.api();
     let host = Host::new(&api.url);
     let _agent = host.start_agent();
@@ -47,15 +45,28 @@ async fn a_broken_script_is_told_once_and_its_repair_once() {
     assert_eq!(receiver.received().len(), 2, "refused once, then accepted");
     assert_eq!(trigger.text("event_type"), "trigger");
     assert_eq!(trigger.text("description"), "check_flag on web1 is DOWN");
-    assert_eq!(trigger.body["details"]["out"], "CRITICAL - the flag is down");
-    let id = api.check("web1", "check_flag").await.expect("it is registered")["id"].clone();
+    assert_eq!(
+        trigger.body["details"]["out"],
+        "CRITICAL - the flag is down"
+    );
+    let id = api
+        .check("web1", "check_flag")
+        .await
+        .expect("it is registered")["id"]
+        .clone();
     let alert: i64 = one(database.pool(), "select alert_id from alerts").await;
     let key = format!("web1:check_flag:{alert}");
     assert_eq!(trigger.text("incident_key"), key);
 
     // Time and opportunity for a second one.
     let runs = host.runs();
-    until_seen("ten more failing runs", PATIENCE, async || host.runs(), |n| *n >= runs + 10).await;
+    until_seen(
+        "ten more failing runs",
+        PATIENCE,
+        async || host.runs(),
+        |n| *n >= runs + 10,
+    )
+    .await;
     sweeps(database.pool(), 2).await;
     assert_eq!(receiver.accepted().len(), 1);
 
@@ -66,7 +77,11 @@ async fn a_broken_script_is_told_once_and_its_repair_once() {
     assert_eq!(resolve.text("event_type"), "resolve");
     assert_eq!(resolve.text("incident_key"), key);
     assert_eq!(resolve.text("description"), "check_flag on web1 is UP");
-    let keys: Vec<String> = receiver.received().iter().map(|r| r.text("incident_key").to_owned()).collect();
+    let keys: Vec<String> = receiver
+        .received()
+        .iter()
+        .map(|r| r.text("incident_key").to_owned())
+        .collect();
     assert_eq!(keys, [key.as_str(); 4], "each of them twice");
     assert_eq!(one(database.pool(), "select count(*) from owed").await, 0);
     assert_eq!(one(database.pool(), "select count(*) from alerts").await, 1);
@@ -75,7 +90,14 @@ async fn a_broken_script_is_told_once_and_its_repair_once() {
     let log = log["state_log"].as_array().expect("a list");
     let story: Vec<Value> = log
         .iter()
-        .map(|change| json!([change["cid"], change["state"], change["status"], change["out"]]))
+        .map(|change| {
+            json!([
+                change["cid"],
+                change["state"],
+                change["status"],
+                change["out"]
+            ])
+        })
         .collect();
     assert_eq!(
         story,
@@ -100,14 +122,19 @@ async fn results_of_real_plugins_appear(api: &Api) {
     let began = Instant::now();
     let names: Vec<&Value> = registered.iter().map(|check| &check["check"]).collect();
     let shown = until_seen("all have a result", FIRST_RESULT, checks, |checks| {
-        checks.iter().flatten().all(|check| !check["status"].is_null())
+        checks
+            .iter()
+            .flatten()
+            .all(|check| !check["status"].is_null())
     })
     .await
     .unwrap_or_default();
     eprintln!("first results of {names:?} after {:?}", began.elapsed());
     let check = |name: &str| {
         let found = shown.iter().find(|check| check["check"] == name);
-        found.cloned().unwrap_or_else(|| panic!("{name} is not in {shown:?}"))
+        found
+            .cloned()
+            .unwrap_or_else(|| panic!("{name} is not in {shown:?}"))
     };
     assert_eq!(check("check_load")["interval"], DAY_S);
     for (name, state, out) in [
@@ -119,7 +146,10 @@ async fn results_of_real_plugins_appear(api: &Api) {
     ] {
         let shown = check(name);
         assert_eq!(shown["state"], state, "{shown}");
-        assert!(shown["out"].as_str().is_some_and(|text| text.contains(out)), "{shown}");
+        assert!(
+            shown["out"].as_str().is_some_and(|text| text.contains(out)),
+            "{shown}"
+        );
     }
 }
 
@@ -191,7 +221,8 @@ fn executable(path: &Path, text: &str) {
 /// Waits until the sweep was done so many times more.
 async fn sweeps(pool: &PgPool, n: usize) {
     let last_at = async || -> i64 {
-        let sql = "select (extract(epoch from last_at) * 1000)::bigint from duties where name = 'sweep'";
+        let sql =
+            "select (extract(epoch from last_at) * 1000)::bigint from duties where name = 'sweep'";
         one(pool, sql).await
     };
     for _ in 0..n {

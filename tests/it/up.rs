@@ -46,7 +46,10 @@ async fn up_is_green_ends_whole_and_goes_on() {
         checks.len() == CHECKS.len() && checks.iter().all(|check| check["state"] == "ok")
     })
     .await;
-    let mut names: Vec<&str> = before.iter().filter_map(|check| check["check"].as_str()).collect();
+    let mut names: Vec<&str> = before
+        .iter()
+        .filter_map(|check| check["check"].as_str())
+        .collect();
     names.sort_unstable();
     assert_eq!(names, CHECKS);
     let keys: Vec<&String> = first.ready.as_object().expect("an object").keys().collect();
@@ -54,9 +57,25 @@ async fn up_is_green_ends_whole_and_goes_on() {
     assert_eq!(first.ready["pid"], first.process.pid());
     let secrets = Secrets::read(home.path());
     secrets.are_ours_alone(home.path());
+    let welcome = first.process.output();
+    for word in [
+        first.api().url.as_str(),
+        "curl",
+        "touch",
+        "stalker-client.conf",
+    ] {
+        assert!(welcome.contains(word), "{word} is not in:\n{welcome}");
+    }
+    assert!(
+        !secrets.0.iter().any(|secret| welcome.contains(secret)),
+        "{welcome}"
+    );
 
     // Something to find again.
-    let host = before[0]["hostname"].as_str().expect("a check has a host").to_owned();
+    let host = before[0]["hostname"]
+        .as_str()
+        .expect("a check has a host")
+        .to_owned();
     let log_path = format!("/state_log/{host}/check_example");
     fs::write(home.path().join("broken"), "").expect("the example can be broken");
     let log = until("the example fails", PATIENCE, async || {
@@ -67,6 +86,7 @@ async fn up_is_green_ends_whole_and_goes_on() {
     fs::remove_file(home.path().join("broken")).expect("the example can be mended");
 
     let family = Family::of(first.process.pid());
+    assert_eq!(family.alive().len(), 4, "{family:?}");
     first.process.signal(Signal::SIGINT);
     let status = first.process.ended(END).await;
     assert!(status.success(), "{status}");
@@ -85,7 +105,9 @@ async fn up_is_green_ends_whole_and_goes_on() {
     assert_eq!(ids(&checks(&api).await), ids(&before));
     let log_after = api.read(&log_path).await["state_log"].as_array().cloned();
     assert!(
-        log_after.as_ref().is_some_and(|after| after.starts_with(&log)),
+        log_after
+            .as_ref()
+            .is_some_and(|after| after.starts_with(&log)),
         "{log_after:?}"
     );
     assert_eq!(Secrets::read(home.path()), secrets);
@@ -99,10 +121,17 @@ async fn up_outlives_its_database() {
     let mut up = Server::up(home.path()).await;
     let family = Family::of(up.process.pid());
     let server = family.postgres.expect("there is a private PostgreSQL");
-    let url = up.ready["database"].as_str().expect("ready.json names it").to_owned();
+    let url = up.ready["database"]
+        .as_str()
+        .expect("ready.json names it")
+        .to_owned();
     let api = up.api();
     until("a check has run", PATIENCE, async || {
-        checks(&api).await.iter().find(|check| !check["status"].is_null()).map(drop)
+        checks(&api)
+            .await
+            .iter()
+            .find(|check| !check["status"].is_null())
+            .map(drop)
     })
     .await;
 
@@ -132,7 +161,7 @@ async fn up_killed_leaves_nothing() {
     let home = reachable_folder();
     let mut killed = Server::up(home.path()).await;
     let family = Family::of(killed.process.pid());
-    assert_eq!(family.alive().len(), 3, "{family:?}");
+    assert_eq!(family.alive().len(), 4, "{family:?}");
     killed.process.kill();
     let look = async || family.alive();
     until_seen("all of it has ended", END, look, Vec::is_empty).await;
@@ -148,12 +177,19 @@ async fn up_names_a_taken_address() {
     let taken = TcpListener::bind("127.0.0.1:0").expect("loopback has a free port");
     let address = taken.local_addr().expect("a bound listener has an address");
     let port = address.port().to_string();
-    for (api, agent) in [(address.to_string().as_str(), "0"), ("127.0.0.1:0", port.as_str())] {
+    for (api, agent) in [
+        (address.to_string().as_str(), "0"),
+        ("127.0.0.1:0", port.as_str()),
+    ] {
         let home = reachable_folder();
-        let mut up = start(home.path(), &["--agent-port", agent], &[
-            ("STALKER__API__LISTEN", api),
-            ("DATABASE_URL", database.url()),
-        ]);
+        let mut up = start(
+            home.path(),
+            &["--agent-port", agent],
+            &[
+                ("STALKER__API__LISTEN", api),
+                ("DATABASE_URL", database.url()),
+            ],
+        );
         let status = up.ended(PATIENCE).await;
         let told = up.output();
         assert_eq!(status.code(), Some(1), "{told}");
@@ -167,10 +203,14 @@ async fn up_names_a_taken_address() {
 #[tokio::test]
 async fn up_uses_the_database_that_is_named() {
     let (database, home) = (TestDatabase::new().await, reachable_folder());
-    let mut up = start(home.path(), &["--agent-port", "0"], &[
-        ("STALKER__API__LISTEN", "127.0.0.1:0"),
-        ("DATABASE_URL", database.url()),
-    ]);
+    let mut up = start(
+        home.path(),
+        &["--agent-port", "0"],
+        &[
+            ("STALKER__API__LISTEN", "127.0.0.1:0"),
+            ("DATABASE_URL", database.url()),
+        ],
+    );
     let names = async || {
         sqlx::query_scalar::<_, String>(
             "select name from checks join check_state using (check_id) where status = 0 order by name",
@@ -179,7 +219,10 @@ async fn up_uses_the_database_that_is_named() {
         .await
         .expect("checks can be read")
     };
-    until_seen("its checks are there, and run", PATIENCE, names, |names| *names == CHECKS).await;
+    until_seen("its checks are there, and run", PATIENCE, names, |names| {
+        *names == CHECKS
+    })
+    .await;
     let ready: Value = serde_json::from_slice(
         &fs::read(home.path().join("ready.json")).expect("ready.json is written"),
     )
@@ -196,6 +239,8 @@ async fn up_uses_the_database_that_is_named() {
 #[derive(Debug)]
 struct Family {
     agent: Option<u32>,
+    /// What ends the agent should `stalkerd` be unable to.
+    guard: Option<u32>,
     supervisor: Option<u32>,
     postgres: Option<u32>,
 }
@@ -205,14 +250,18 @@ impl Family {
         let supervisor = child_of(stalkerd, "stalker-postgres");
         Self {
             agent: child_of(stalkerd, "stalker-agent"),
+            guard: child_of(stalkerd, "sh"),
             supervisor,
             postgres: supervisor.and_then(|supervisor| child_of(supervisor, "postgres")),
         }
     }
 
     fn alive(&self) -> Vec<u32> {
-        let all = [self.agent, self.supervisor, self.postgres];
-        all.into_iter().flatten().filter(|pid| is_alive(*pid)).collect()
+        let all = [self.agent, self.guard, self.supervisor, self.postgres];
+        all.into_iter()
+            .flatten()
+            .filter(|pid| is_alive(*pid))
+            .collect()
     }
 }
 
@@ -225,10 +274,18 @@ impl Secrets {
         let server = fs::read_to_string(home.join("stalkerd.toml")).expect("there are settings");
         let server: toml::Table = server.parse().expect("they are TOML");
         let text = |key: &str| server["api"][key].as_str().expect("it is set").to_owned();
-        let check_key = fs::read_to_string(home.join("agent/check_key")).expect("the agent made one");
-        let secrets = vec![text("api_key"), text("register_key"), check_key.trim().to_owned()];
+        let check_key =
+            fs::read_to_string(home.join("agent/check_key")).expect("the agent made one");
+        let secrets = vec![
+            text("api_key"),
+            text("register_key"),
+            check_key.trim().to_owned(),
+        ];
         // 256 bits in hex
-        assert!(secrets.iter().all(|secret| secret.len() == 64), "{secrets:?}");
+        assert!(
+            secrets.iter().all(|secret| secret.len() == 64),
+            "{secrets:?}"
+        );
         Self(secrets)
     }
 

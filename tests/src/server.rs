@@ -132,7 +132,7 @@ impl Installation {
     #[must_use]
     pub fn spawn(&self, subcommand: &str) -> (Process, PathBuf) {
         let n = self.started.fetch_add(1, Ordering::Relaxed);
-        let config = self.home().join("stalkerd.toml");
+        let config = self.home().join(format!("stalkerd-{n}.toml"));
         fs::write(&config, self.settings.to_string()).expect("the configuration can be written");
         let ready_file = self.home().join(format!("ready-{n}.json"));
         let mut command = command(&executables::stalkerd());

@@ -71,7 +71,7 @@ pub async fn run(
     let key = config.api_key.clone();
     let key_is_stored = store_key(&pool, key.as_deref())
         .await
-        .inspect_err(|error| warn!(%error, "api.api_key cannot be used until the database answers"))
+        .inspect_err(|error| warn!(%error, "api.api_key cannot be used until the database answers and is migrated"))
         .is_ok();
     info!(%address, "the API listens");
     listening(address);

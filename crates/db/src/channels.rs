@@ -18,11 +18,11 @@ pub struct Channel {
 }
 
 /// Makes the table say what this process's configuration says. A channel that is no longer configured is retired,
-/// not removed: open alerts may still concern it.
+/// not removed: open alerts may still concern it. Returns the names of those.
 ///
 /// # Errors
 /// If the database does not answer.
-pub async fn put_configured(pool: &PgPool, channels: &[Channel]) -> sqlx::Result<()> {
+pub async fn put_configured(pool: &PgPool, channels: &[Channel]) -> sqlx::Result<Vec<String>> {
     let mut tx = pool.begin().await?;
     // Replicas start at the same time: one after the other, or two upserts in different orders would deadlock.
     sqlx::query!("select pg_advisory_xact_lock(hashtext('stalker channels'))")
@@ -49,11 +49,12 @@ pub async fn put_configured(pool: &PgPool, channels: &[Channel]) -> sqlx::Result
         .iter()
         .map(|channel| channel.name.clone())
         .collect();
-    sqlx::query!(
-        "update channels set retired_at = now() where retired_at is null and name <> all ($1)",
+    let retired = sqlx::query_scalar!(
+        "update channels set retired_at = now() where retired_at is null and name <> all ($1) returning name",
         &names
     )
-    .execute(&mut *tx)
+    .fetch_all(&mut *tx)
     .await?;
-    tx.commit().await
+    tx.commit().await?;
+    Ok(retired)
 }

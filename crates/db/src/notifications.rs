@@ -44,6 +44,8 @@ pub struct ClaimedNotification {
     pub closed_at: Option<DateTime<Utc>>,
     /// Why it closed.
     pub close_reason: Option<String>,
+    /// The channel has accepted a trigger or repeat of this alert: its people know of it.
+    pub is_known: bool,
 }
 
 /// How one attempt ended.
@@ -174,7 +176,9 @@ pub async fn claim_due(
             insert into attempts (notification_id, n) select notification_id, attempts from claimed)
         select c.notification_id, c.lease as "lease!", c.channel, c.kind, c.dedup_key, c.attempts as attempt, c.created_at,
                a.kind as alert_kind, a.check_id, a.hostname, a.ip, a.check_name, a.priority, a.status, a.fails, a.out,
-               a.opened_at, a.closed_at, a.close_reason
+               a.opened_at, a.closed_at, a.close_reason,
+               exists (select from notifications x
+                       where x.alert_id = c.alert_id and x.channel = c.channel and x.kind <> 'resolve' and x.state = 'accepted') as "is_known!"
         from claimed c join alerts a using (alert_id)
         order by c.notification_id
         "#,

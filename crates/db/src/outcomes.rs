@@ -72,12 +72,18 @@ pub async fn record(pools: &Pools, runs: &[Run], policy: HostPolicy) -> sqlx::Re
         record_changes(&mut tx, &recorded, &owners).await?;
         pin_first_seen(&mut tx, &recorded).await?;
     }
-    record_reachability(&mut tx, &recorded, policy).await?;
+    let is_host_telling = record_reachability(&mut tx, &recorded, policy).await?;
+    if is_host_telling && !is_telling {
+        // a host's alert closes although none of these checks changed: this must survive a crash after all
+        sqlx::query!("set local synchronous_commit = on")
+            .execute(&mut *tx)
+            .await?;
+    }
     record_alerts(&mut tx, &recorded).await?;
     tx.commit().await?;
     Ok(Recorded {
         check_ids: owners.into_keys().collect(),
-        is_telling,
+        is_telling: is_telling || is_host_telling,
     })
 }
 
@@ -266,12 +272,12 @@ async fn pin_first_seen(conn: &mut PgConnection, runs: &[&Run]) -> sqlx::Result<
 }
 
 /// Counts, per host, the outcomes in a row in which its agent could not be reached; an answer ends the count. The
-/// host's alert opens and closes here. In health this reads one empty index.
+/// host's alert opens and closes here: true if one may have. In health this reads one empty index.
 async fn record_reachability(
     conn: &mut PgConnection,
     runs: &[&Run],
     policy: HostPolicy,
-) -> sqlx::Result<()> {
+) -> sqlx::Result<bool> {
     // per host, in the order of arrival: whether anything was answered, and what came after the last answer
     let mut hosts: BTreeMap<i64, (bool, i32)> = BTreeMap::new();
     for run in runs {
@@ -341,7 +347,7 @@ async fn record_reachability(
             .map_or("", |run| run.outcome.output.first_line());
         alerts::open_of_hosts(conn, &down, out).await?;
     }
-    Ok(())
+    Ok(!returned.is_empty() || !down.is_empty())
 }
 
 async fn record_alerts(conn: &mut PgConnection, runs: &[&Run]) -> sqlx::Result<()> {

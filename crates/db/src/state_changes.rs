@@ -18,6 +18,8 @@ pub struct StateChange {
     pub status: Option<i16>,
     /// From here on the agent could not be reached.
     pub unreachable: bool,
+    /// Failing for at least the threshold of runs.
+    pub hard: bool,
     /// The output, at most 8 KiB.
     pub out: String,
     /// Who had taken responsibility; empty for nobody.
@@ -47,7 +49,7 @@ pub async fn last(
     };
     let mut changes = sqlx::query_as!(
         StateChange,
-        "select check_id, hostname, check_name, at, status, unreachable, out, owner from state_changes
+        "select check_id, hostname, check_name, at, status, unreachable, hard, out, owner from state_changes
          where check_id = $1 order by at desc, change_id desc limit $2",
         check_id,
         limit

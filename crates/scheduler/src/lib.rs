@@ -33,6 +33,7 @@ const LEASE: Duration = Duration::from_secs(60);
 /// # Errors
 /// None so far: what fails is logged, shown in the table, and done again.
 pub async fn run(config: Config, pool: PgPool, shutdown: CancellationToken) -> anyhow::Result<()> {
+    tracing::info!("scheduler runs");
     let config = Arc::new(config);
     let mut under_way = JoinSet::new();
     let mut patience = Duration::from_millis(100);

@@ -190,10 +190,14 @@ impl Running {
 async fn until_migrated(pools: &Pools, shutdown: &CancellationToken) {
     let mut told = std::time::Instant::now() - Duration::from_secs(10);
     loop {
-        let why = match stalker_db::is_migrated(&pools.durable).await {
-            Ok(true) => return,
-            Ok(false) => "its schema is not this version's: run `stalkerd migrate`".to_owned(),
-            Err(error) => error.to_string(),
+        let asked = stalker_db::is_migrated(&pools.durable);
+        let why = match shutdown.run_until_cancelled(asked).await {
+            None | Some(Ok(true)) => return,
+            Some(Ok(false)) => "its schema is not this version's: run `stalkerd migrate`",
+            Some(Err(error)) => {
+                tracing::debug!(%error, "the database does not answer");
+                "it does not answer; is it running, and is the URL right?"
+            }
         };
         if told.elapsed() >= Duration::from_secs(10) {
             tracing::warn!("waiting for the database: {why}");

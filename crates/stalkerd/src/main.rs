@@ -22,9 +22,11 @@ use settings::Settings;
 struct Cli {
     #[command(subcommand)]
     command: Command,
-    /// Settings on top of the built-in ones [default: /etc/stalker/stalkerd.toml, if it is there]
+    /// Settings on top of the built-in ones; may be given several times, later ones winning
+    ///
+    /// Without it /etc/stalker/stalkerd.toml is read, if it is there; `up` reads stalkerd.toml of its home first.
     #[arg(long, global = true, value_name = "FILE")]
-    config: Option<PathBuf>,
+    config: Vec<PathBuf>,
 }
 
 #[derive(Subcommand)]
@@ -85,7 +87,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<()> {
     rustls::crypto::ring::default_provider()
         .install_default()
         .ok();
-    let config = cli.config.as_deref();
+    let config = cli.config.as_slice();
     match cli.command {
         Command::Openapi => print!("{}", stalker_api::openapi_yaml()),
         Command::Config => print!("{}", settings::shown(config)?),

@@ -2,9 +2,11 @@
 //!
 //! `default.toml` < `--config` (else `/etc/stalker/stalkerd.toml`) < environment. An unknown key is an error.
 
+mod secrets;
+
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::{Context, bail, ensure};
 use figment::Figment;
@@ -86,9 +88,10 @@ pub(crate) struct Scheduler {
 }
 
 impl Settings {
-    /// Reads and validates. `config` is the file that was named on the command line.
-    pub(crate) fn read(config: Option<&Path>) -> anyhow::Result<Self> {
-        let settings: Self = sources(config)?
+    /// Reads and validates. `files` are what was named on the command line, later ones winning; if there is none,
+    /// the system's file is read.
+    pub(crate) fn read(files: &[PathBuf]) -> anyhow::Result<Self> {
+        let settings: Self = sources(files)?
             .extract()
             .context("the configuration is not usable")?;
         settings.validate()?;
@@ -196,63 +199,53 @@ impl Settings {
 }
 
 /// The effective configuration as TOML, secrets hidden: what `stalkerd config` prints.
-pub(crate) fn shown(config: Option<&Path>) -> anyhow::Result<String> {
-    Settings::read(config)?;
-    let mut values: toml::Table = sources(config)?.extract()?;
-    hide_secrets(&mut values);
+pub(crate) fn shown(files: &[PathBuf]) -> anyhow::Result<String> {
+    Settings::read(files)?;
+    let mut values: toml::Table = sources(files)?.extract()?;
+    secrets::hide(&mut values);
     Ok(toml::to_string(&values)?)
 }
 
-fn sources(config: Option<&Path>) -> anyhow::Result<Figment> {
+fn sources(files: &[PathBuf]) -> anyhow::Result<Figment> {
     let mut figment = Figment::new().merge(Toml::string(DEFAULT));
-    match config {
-        Some(file) => {
-            // figment passes over a missing file; one that was named must be there
-            std::fs::metadata(file)
-                .with_context(|| format!("cannot read the configuration {}", file.display()))?;
-            figment = figment.merge(Toml::file_exact(file));
-        }
-        None => figment = figment.merge(Toml::file(SYSTEM_FILE)),
+    if files.is_empty() {
+        figment = figment.merge(Toml::file(SYSTEM_FILE));
+    }
+    for file in files {
+        // figment would pass over a missing file; one that was named must be there
+        std::fs::metadata(file)
+            .with_context(|| format!("cannot read the configuration {}", file.display()))?;
+        figment = figment.merge(Toml::file_exact(file));
     }
     // the name that every tool of the field knows
     let database_url = Env::raw()
         .only(&["DATABASE_URL"])
         .map(|_| "database.url".into())
         .split(".");
-    Ok(figment
-        .merge(database_url)
-        .merge(Env::prefixed("STALKER__").split("__")))
+    figment = figment.merge(database_url);
+    let environment = Env::prefixed("STALKER__").split("__");
+    for (name, secret) in environment
+        .iter()
+        .filter(|(name, _)| secrets::is_secret(name.as_str()))
+    {
+        // text, whatever it looks like: a key of digits is not a number
+        figment = figment.merge((name.as_str().to_owned(), secret));
+    }
+    Ok(figment.merge(environment.filter(|name| !secrets::is_secret(name.as_str()))))
 }
 
-fn hide_secrets(values: &mut toml::Table) {
-    const HIDDEN: &str = "(hidden)";
-    for (name, value) in values {
-        let is_secret = ["key", "keys", "secret", "token", "password"]
-            .iter()
-            .any(|word| name == word || name.ends_with(&format!("_{word}")));
-        match value {
-            toml::Value::Table(inner) => hide_secrets(inner),
-            toml::Value::Boolean(_) => {}
-            value if is_secret => *value = HIDDEN.into(),
-            toml::Value::String(text) if name == "url" => {
-                // between the user's name and the host: `//user:password@host`
-                if let Some((before, at)) = text.rsplit_once('@')
-                    && let Some((user, _)) = before.rsplit_once(':')
-                    && user.contains("//")
-                {
-                    *text = format!("{user}:{HIDDEN}@{at}");
-                }
-            }
-            _ => {}
+/// The host's name with its domain, as the system's own command tells it; without that command, the short one.
+fn full_hostname() -> anyhow::Result<String> {
+    let told = std::process::Command::new("hostname").arg("-f").output();
+    let told = told.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned());
+    match told {
+        Ok(name) if !name.is_empty() => Ok(name),
+        _ => {
+            let name = nix::unistd::gethostname()
+                .context("cannot tell this host's name; set api.cluster_id")?;
+            Ok(name.to_string_lossy().into_owned())
         }
     }
-}
-
-/// The host's name with its domain, if the system knows it.
-fn full_hostname() -> anyhow::Result<String> {
-    let name =
-        nix::unistd::gethostname().context("cannot tell this host's name; set api.cluster_id")?;
-    Ok(name.to_string_lossy().into_owned())
 }
 
 #[cfg(test)]
@@ -307,19 +300,6 @@ mod tests {
         refuses(
             "[channels.x]\nprovider = 'http'\nurl = 'http://h/'\nservice_key = ''",
             "service_key is empty",
-        );
-    }
-
-    #[test]
-    fn secrets_are_hidden() {
-        let mut values: toml::Table =
-            "[a]\napi_key = 'x'\nurl = 'postgres://u:pw@h/d'\nstable_keys = true\nslots = 1"
-                .parse()
-                .expect("toml");
-        hide_secrets(&mut values);
-        assert_eq!(
-            toml::to_string(&values).expect("toml"),
-            "[a]\napi_key = \"(hidden)\"\nslots = 1\nstable_keys = true\nurl = \"postgres://u:(hidden)@h/d\"\n"
         );
     }
 }

@@ -7,7 +7,7 @@ mod agent;
 mod home;
 mod welcome;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::Context;
@@ -41,9 +41,11 @@ pub(crate) struct UpArgs {
 }
 
 /// Runs until SIGINT or SIGTERM.
-pub(crate) fn run(args: UpArgs, config: Option<&Path>) -> anyhow::Result<()> {
+pub(crate) fn run(args: UpArgs, config: &[PathBuf]) -> anyhow::Result<()> {
     let home = Home::prepare(&args.home)?;
-    let settings = Settings::read(Some(config.unwrap_or(&home.settings_file())))?;
+    let mut files = vec![home.settings_file()];
+    files.extend_from_slice(config);
+    let settings = Settings::read(&files)?;
     log::start(&settings.log)?;
     signals::raise_open_files();
     components::runtime()?.block_on(async {
@@ -80,7 +82,7 @@ async fn start_postgres(home: &Home, pg_bin: Option<PathBuf>) -> anyhow::Result<
     };
     tokio::task::spawn_blocking(|| PrivatePostgres::start(options))
         .await?
-        .context("the private PostgreSQL did not start (DATABASE_URL would use yours)")
+        .context("the private PostgreSQL did not start (does `stalkerd up` run in this home already? DATABASE_URL would use a database of yours)")
 }
 
 /// Everything above the database, until `shutdown`.

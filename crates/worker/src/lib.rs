@@ -34,6 +34,8 @@ pub async fn run(config: Config, pools: Pools, shutdown: CancellationToken) -> a
         () = put_channels(&config, &pools) => {}
         () = shutdown.cancelled() => return Ok(()),
     }
+    let names: Vec<&String> = config.channels.keys().collect();
+    tracing::info!(slots = config.slots, channels = ?names, "worker runs");
     tokio::try_join!(
         due_checks::run(
             config.clone(),
@@ -53,9 +55,19 @@ async fn put_channels(config: &Config, pools: &Pools) {
         .map(|(name, channel)| channel.row(name, config.notifications_expiration_s))
         .collect();
     let mut wait = Duration::from_millis(200);
-    while let Err(error) = channels::put_configured(&pools.durable, &channels).await {
-        tracing::warn!(%error, "cannot write the configured channels yet; trying again");
-        tokio::time::sleep(wait).await;
-        wait = (wait * 2).min(Duration::from_secs(5));
+    loop {
+        match channels::put_configured(&pools.durable, &channels).await {
+            Ok(retired) => {
+                for channel in retired {
+                    tracing::warn!(%channel, "no longer configured here: retired, no new alert concerns it");
+                }
+                return;
+            }
+            Err(error) => {
+                tracing::warn!(%error, "cannot write the configured channels yet; trying again");
+                tokio::time::sleep(wait).await;
+                wait = (wait * 2).min(Duration::from_secs(5));
+            }
+        }
     }
 }

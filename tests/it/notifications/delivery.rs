@@ -69,7 +69,9 @@ async fn what_waits_at_recovery_is_superseded_and_resolved_once() {
     assert_eq!(judge.events(), ["trigger", "trigger", "resolve"]);
     let heard = judge.heard();
     assert!(
-        heard.iter().all(|body| body["incident_key"] == heard[0]["incident_key"]),
+        heard
+            .iter()
+            .all(|body| body["incident_key"] == heard[0]["incident_key"]),
         "{heard:?}"
     );
     assert_eq!(
@@ -99,12 +101,22 @@ async fn a_no_within_a_200_is_tried_again() {
     let (first, second) = (&heard[0], &heard[1]);
     assert_eq!(first["incident_key"], second["incident_key"]);
     assert_eq!(
-        json!([second["event_type"], second["description"], second["service_key"]]),
+        json!([
+            second["event_type"],
+            second["description"],
+            second["service_key"]
+        ]),
         json!(["trigger", "check_a on web1 is DOWN", "service-key-of-pager"])
     );
     let details = &second["details"];
     assert_eq!(
-        json!([details["hostname"], details["check"], details["state"], details["status"], details["out"]]),
+        json!([
+            details["hostname"],
+            details["check"],
+            details["state"],
+            details["status"],
+            details["out"]
+        ]),
         json!([HOST, "check_a", "critical", false, "CRITICAL - broken"])
     );
     let why = rows(stage.pool(), "select error from attempts where n = 1").await;
@@ -140,7 +152,10 @@ async fn every_channel_is_told_for_itself() {
         .fetch_one(stage.pool())
         .await
         .expect("there is one alert");
-    assert_eq!(chat_told[0].text("incident_key"), format!("web1:check_a:{alert}"));
+    assert_eq!(
+        chat_told[0].text("incident_key"),
+        format!("web1:check_a:{alert}")
+    );
     assert_eq!(chat_told[0].text("service_key"), "service-key-of-chat");
 }
 
@@ -157,34 +172,46 @@ async fn a_killed_senders_message_is_sent_again() {
     let installation = Installation::new(&database)
         .set("alerts.alert_threshold", THRESHOLD)
         .channel("pager", judge.url());
-    let (api, _scheduler, mut killed) = tokio::join!(
-        installation.start("api"),
-        installation.start("scheduler"),
-        installation.start("worker")
-    );
+    let api = installation.start("api").await;
+    let _scheduler = installation.start("scheduler").await;
+    let mut killed = installation.start("worker").await;
     let agent = stalker_tests::agent::Agent::start(CHECK_KEY).await;
     agent.answer("check_a", 2, "CRITICAL - broken");
     api.api()
         .register_simulated(&agent, HOST, &["check_a"], 1)
         .await;
-    until_seen("the first attempt arrives", PATIENCE, async || judge.heard().len(), |n| *n == 1).await;
+    until_seen(
+        "the first attempt arrives",
+        PATIENCE,
+        async || judge.heard().len(),
+        |n| *n == 1,
+    )
+    .await;
     killed.process.kill();
     let _worker = installation.start("worker").await;
     let look = async || judge.heard().len();
-    stays("the lease protects it", Duration::from_secs(1), look, |n| *n == 1).await;
+    stays("the lease protects it", Duration::from_secs(1), look, |n| {
+        *n == 1
+    })
+    .await;
 
     // The lease is 30 s, which a test need not wait.
-    sqlx::query("update notifications set leased_until = now() - interval '1 s' where state = 'sending'")
-        .execute(database.pool())
-        .await
-        .expect("a lease can be ended");
+    sqlx::query(
+        "update notifications set leased_until = now() - interval '1 s' where state = 'sending'",
+    )
+    .execute(database.pool())
+    .await
+    .expect("a lease can be ended");
     told(database.pool(), &["trigger accepted 2"]).await;
     let heard = judge.heard();
     assert_eq!(heard.len(), 2);
     assert_eq!(heard[0]["incident_key"], heard[1]["incident_key"]);
     assert_eq!(
         attempts(database.pool()).await,
-        ["trigger 1 - may have arrived", "trigger 2 200 may have arrived"]
+        [
+            "trigger 1 - may have arrived",
+            "trigger 2 200 may have arrived"
+        ]
     );
     let why = rows(database.pool(), "select error from attempts where n = 1").await;
     assert_eq!(why, ["its sender died"]);

@@ -38,7 +38,10 @@ async fn a_host_that_is_down_is_told_once() {
     let key = told[1].text("incident_key").to_owned();
     assert!(key.starts_with("web1:"), "{key}");
     let counts = |checks: &[Value]| -> Vec<Value> {
-        checks.iter().map(|check| check["fail_count"].clone()).collect()
+        checks
+            .iter()
+            .map(|check| check["fail_count"].clone())
+            .collect()
     };
     let still = async || checks(&stage.api).await;
     let after = stays("none can be reached", QUIET, still, |checks| {
@@ -46,7 +49,10 @@ async fn a_host_that_is_down_is_told_once() {
     })
     .await;
     assert_eq!(counts(&after), counts(&before));
-    assert_eq!(counts(&after)[..4], [json!(0), json!(0), json!(0), json!(0)]);
+    assert_eq!(
+        counts(&after)[..4],
+        [json!(0), json!(0), json!(0), json!(0)]
+    );
     assert_eq!(owed(stage.pool()).await, 0);
 
     stage.agent.start_again().await;

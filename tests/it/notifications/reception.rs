@@ -99,7 +99,9 @@ impl ClosedPort {
 
     /// From now on connections are taken.
     pub(super) fn open(self) -> TcpListener {
-        self.0.listen(16).expect("a bound socket can be listened on")
+        self.0
+            .listen(16)
+            .expect("a bound socket can be listened on")
     }
 }
 

@@ -96,8 +96,17 @@ async fn priority_0_is_told_nobody() {
     let (status, body) = stage.api.register(&registration).await;
     assert_eq!(status, StatusCode::OK, "{body}");
 
-    let open = async || rows(stage.pool(), "select kind from alerts where closed_at is null").await;
-    until_seen("its alert is open", PATIENCE, open, |kinds| *kinds == ["check"]).await;
+    let open = async || {
+        rows(
+            stage.pool(),
+            "select kind from alerts where closed_at is null",
+        )
+        .await
+    };
+    until_seen("its alert is open", PATIENCE, open, |kinds| {
+        *kinds == ["check"]
+    })
+    .await;
     stage.stays_told(&[]).await;
     stage.recover("check_a");
     stage.closed("recovered").await;

@@ -35,6 +35,8 @@ struct StateChange {
     status: Option<bool>,
     /// `ok`, `warning`, `critical`, `unknown`, or null.
     state: Option<&'static str>,
+    /// Failing for at least the threshold of runs: its alert is open.
+    hard: bool,
     /// The output, at most 8 KiB.
     out: String,
     /// When it changed, unix seconds.
@@ -98,6 +100,7 @@ impl From<state_changes::StateChange> for StateChange {
             check: change.check_name,
             status: status.map(|status| !status.is_failing()),
             state: status.map(|status| status.name()),
+            hard: change.hard,
             out: change.out,
             last: change.at.timestamp(),
             owner: change.owner,

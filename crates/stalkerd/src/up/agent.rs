@@ -103,7 +103,9 @@ async fn listening(
             return Ok(url.to_owned());
         }
         if let Some(status) = child.try_wait()? {
-            bail!("the agent ended while starting ({status}); what it said stands above");
+            bail!(
+                "the agent ended while starting ({status}), as it says above; another port: --agent-port"
+            );
         }
         if shutdown
             .run_until_cancelled(tokio::time::sleep(Duration::from_millis(50)))
@@ -191,10 +193,12 @@ fn configuration(home: &Home, api: SocketAddr, port: u16) -> String {
          master_url = http://{api}\n\
          script_dir = {scripts}\n\
          state_dir = {state}\n\
+         log_path = {log}\n\
          roles = server\n\
          default_interval = 15\n",
         scripts = home.scripts_dir().display(),
         state = home.agent_dir().display(),
+        log = home.log_dir().join("agent.log").display(),
     );
     let api_host = if api.ip().is_unspecified() {
         "127.0.0.1".to_owned()

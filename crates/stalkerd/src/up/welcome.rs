@@ -9,30 +9,29 @@ use super::home::Home;
     reason = "this is for the person who typed the command"
 )]
 pub(super) fn print(home: &Home, api: SocketAddr) {
-    let key = format!(
-        "$(sed -n 's/^stalkerweb_api_key=//p' {})",
-        home.client_file().display()
-    );
     println!(
         "
 Stalker runs:   http://{api}   (the API, to be tried at http://{api}/docs)
 Ctrl-C stops all of it; the same command goes on with the same data.
 
 See the checks:
-  curl -s -H \"X-API-KEY: {key}\" http://{api}/checks/
+  KEY=$(sed -n 's/^stalkerweb_api_key=//p' {client})
+  curl -s -H \"X-API-KEY: $KEY\" http://{api}/checks/
 What is failing:
-  curl -s -H \"X-API-KEY: {key}\" http://{api}/checks/state/alerting
+  curl -s -H \"X-API-KEY: $KEY\" http://{api}/checks/state/alerting
 Break one, and mend it again:
   touch {broken}
   rm {broken}
 
 Keys:           {settings} and {client}
 Your checks:    any executable file in {scripts}
+Logs:           here, and {log}
 Who is told:    [channels.NAME] in {settings}
 Everything is in {home}",
         broken = home.broken_file().display(),
         settings = home.settings_file().display(),
         client = home.client_file().display(),
+        log = home.log_dir().display(),
         scripts = home.scripts_dir().display(),
         home = home.path().display(),
     );

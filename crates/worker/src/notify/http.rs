@@ -2,6 +2,7 @@
 //! (wire.md, section 4).
 
 use anyhow::{Context, ensure};
+use chrono::{DateTime, SecondsFormat, Utc};
 use reqwest::Client;
 use serde::{Deserialize, Serialize};
 use stalker_domain::wire;
@@ -103,17 +104,31 @@ pub(crate) async fn send(client: &Client, channel: &HttpChannel, message: &Messa
     judge(client.post(&channel.url).json(&body)).await
 }
 
-/// `check_load on web1 is DOWN`, as the original said it.
+/// `check_load on web1 is DOWN`, as the original said it. A resolve says more where the original's words would not be
+/// true, or would be the first that the receiver hears of it (semantics.md, decisions 8 and 9).
 fn description(message: &Message<'_>) -> String {
     let about = message.notification;
-    let is = if about.kind == "resolve" {
-        "is UP"
+    let subject = if about.check_name.is_empty() {
+        about.hostname.clone()
     } else {
-        "is DOWN"
+        format!("{} on {}", about.check_name, about.hostname)
     };
-    if about.check_name.is_empty() {
-        format!("{} {is}", about.hostname)
-    } else {
-        format!("{} on {} {is}", about.check_name, about.hostname)
+    if about.kind != "resolve" {
+        return format!("{subject} is DOWN");
     }
+    let is_now = match about.close_reason.as_deref() {
+        Some("removed") => "was removed",
+        _ => "is UP",
+    };
+    match about.closed_at {
+        Some(closed_at) if !about.is_known => {
+            let (from, to) = (rfc3339(about.opened_at), rfc3339(closed_at));
+            format!("{subject} {is_now}; it was down from {from} to {to}")
+        }
+        _ => format!("{subject} {is_now}"),
+    }
+}
+
+fn rfc3339(time: DateTime<Utc>) -> String {
+    time.to_rfc3339_opts(SecondsFormat::Secs, true)
 }

@@ -1,0 +1,51 @@
+//! Which settings are secret: told by their names, so that a new one cannot be forgotten.
+
+const HIDDEN: &str = "(hidden)";
+
+/// Whether the last part of a setting's name says that it is a secret.
+pub(super) fn is_secret(name: &str) -> bool {
+    let last = name.rsplit('.').next().unwrap_or(name);
+    ["key", "keys", "secret", "token", "password"]
+        .iter()
+        .any(|word| last == *word || last.ends_with(&format!("_{word}")))
+}
+
+/// Replaces every secret, and the password of a URL.
+pub(super) fn hide(values: &mut toml::Table) {
+    for (name, value) in values {
+        let is_secret = is_secret(name);
+        match value {
+            toml::Value::Table(inner) => hide(inner),
+            toml::Value::Boolean(_) => {}
+            value if is_secret => *value = HIDDEN.into(),
+            toml::Value::String(text) if name == "url" => {
+                // between the user's name and the host: `//user:password@host`
+                if let Some((before, at)) = text.rsplit_once('@')
+                    && let Some((user, _)) = before.rsplit_once(':')
+                    && user.contains("//")
+                {
+                    *text = format!("{user}:{HIDDEN}@{at}");
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn secrets_are_hidden() {
+        let mut values: toml::Table =
+            "[a]\napi_key = 'x'\nurl = 'postgres://u:pw@h/d'\nstable_keys = true\nslots = 1"
+                .parse()
+                .expect("toml");
+        hide(&mut values);
+        assert_eq!(
+            toml::to_string(&values).expect("toml"),
+            "[a]\napi_key = \"(hidden)\"\nslots = 1\nstable_keys = true\nurl = \"postgres://u:(hidden)@h/d\"\n"
+        );
+    }
+}
