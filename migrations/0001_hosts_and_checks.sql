@@ -18,7 +18,7 @@ create table hosts (
     check_key         text,
     -- SHA-256 of the token that later registrations of this name must show
     token_hash        bytea,
-    -- outcomes in a row, of any check of this host, in which the agent could not be reached; changes rarely
+    -- outcomes in a row, of any check of this host, in which the agent could not be reached, and since when
     unreachable_count integer not null default 0,
     unreachable_since timestamptz,
     created_at        timestamptz not null default now(),
@@ -32,8 +32,9 @@ create table hosts (
 
 -- The recorder asks "is any of these hosts being counted as unreachable?" with every batch. In health this index
 -- is empty, so the question costs nothing.
-create index hosts_unreachable on hosts (host_id) where unreachable_count > 0;
+create index hosts_unreachable on hosts (host_id) where unreachable_since is not null;
 create index hosts_ip on hosts (ip);
+create index hosts_cert_sha256 on hosts (cert_sha256);
 
 create table checks (
     check_id        bigint generated always as identity primary key,

@@ -30,6 +30,8 @@ begin
     if to_regclass(part) is not null then
         return;
     end if;
+    -- Who waits for this lock lets every recorder wait behind it: rather try again in an hour.
+    perform set_config('lock_timeout', '500ms', true);
     execute format('create table %I (like state_changes including defaults including constraints)', part);
     execute format('with moved as (delete from state_changes_default where at >= %L and at < %L returning *) insert into %I select * from moved', lo, hi, part);
     execute format('alter table state_changes attach partition %I for values from (%L) to (%L)', part, lo, hi);
@@ -43,6 +45,8 @@ declare
     part record;
     dropped integer := 0;
 begin
+    -- as above
+    perform set_config('lock_timeout', '500ms', true);
     for part in
         select c.oid::regclass as name from pg_inherits i join pg_class c on c.oid = i.inhrelid
         where i.inhparent = 'state_changes'::regclass and c.relname ~ '^state_changes_\d{8}$' and right(c.relname, 8) < to_char(before, 'YYYYMMDD')

@@ -20,15 +20,18 @@ create table alerts (
     opened_at    timestamptz not null default now(),
     closed_at    timestamptz,
     close_reason text,
+    -- closed, and nothing is owed or under way any more: nobody needs to look at it again
+    is_settled   boolean not null default false,
     constraint alerts_kind_is_known check (kind in ('check', 'host', 'flood')),
     constraint alerts_has_its_subject check (
         case kind when 'check' then check_id is not null and host_id is not null when 'host' then host_id is not null and check_id is null end),
-    constraint alerts_closed_for_a_reason check ((closed_at is null) = (close_reason is null))
+    constraint alerts_closed_for_a_reason check ((closed_at is null) = (close_reason is null)),
+    constraint alerts_settled_is_closed check (closed_at is not null or not is_settled)
 );
 create unique index alerts_one_open_per_check on alerts (check_id) where kind = 'check' and closed_at is null;
 create unique index alerts_one_open_per_host on alerts (host_id) where kind = 'host' and closed_at is null;
-create index alerts_open on alerts (alert_id) where closed_at is null;
-create index alerts_closed on alerts (closed_at) where closed_at is not null;
+-- What the owed rule looks at: open, or newly closed. However many have passed, these are few.
+create index alerts_unsettled on alerts (alert_id) where not is_settled;
 
 -- The configured destinations, written by every server process at its start. Secrets stay in configuration.
 create table channels (
@@ -82,7 +85,7 @@ create table notifications (
 );
 -- What is claimed, and what stands in front of it: one at a time per channel and key, in the order of ids.
 create index notifications_waiting on notifications (channel, dedup_key, notification_id) where state in ('pending', 'sending');
-create index notifications_due on notifications (next_attempt_at) where state in ('pending', 'sending');
+create index notifications_due on notifications (channel, next_attempt_at, notification_id) where state in ('pending', 'sending');
 
 -- Every try, counted before it is made.
 create table attempts (
@@ -120,15 +123,17 @@ $$;
 
 -- What the present state demands and nobody has been told yet: the one rule (decision 7). The recorder applies
 -- it to what its batch changed, the scheduler to everything, an operator reads it. Empty when healthy.
+-- (Each `case` asks the cheap question first: suppression is the dear one, and nearly every alert has been told.)
 create view owed as
     -- a trigger, if none exists; one that a flood dropped does not count
     select a.alert_id, t.channel, 'trigger' as kind,
            1 + (select count(*) from notifications d
                 where d.alert_id = a.alert_id and d.channel = t.channel and d.kind = 'trigger')::integer as n
     from alerts a join alert_targets t using (alert_id)
-    where a.closed_at is null and suppression(a) is null
-      and not exists (select from notifications x
-                      where x.alert_id = a.alert_id and x.channel = t.channel and x.kind = 'trigger' and x.state <> 'dropped')
+    where not a.is_settled and a.closed_at is null
+      and case when exists (select from notifications x
+                            where x.alert_id = a.alert_id and x.channel = t.channel and x.kind = 'trigger' and x.state <> 'dropped')
+               then false else suppression(a) is null end
     union all
     -- a repeat, if the last one was settled long ago and nobody owns the problem
     select a.alert_id, t.channel, 'repeat', last.repeats + 1
@@ -139,14 +144,15 @@ create view owed as
                max(x.settled_at) filter (where x.state in ('accepted', 'refused')) as settled_at
         from notifications x
         where x.alert_id = a.alert_id and x.channel = t.channel and x.kind in ('trigger', 'repeat')) last
-    where a.closed_at is null and suppression(a) is null
-      and last.settled and last.settled_at <= now() - make_interval(secs => c.repeat_s)
-      and not exists (select from check_state s where s.check_id = a.check_id and s.owner <> '')
+    where not a.is_settled and a.closed_at is null
+      and case when last.settled and last.settled_at <= now() - make_interval(secs => c.repeat_s)
+                and not exists (select from check_state s where s.check_id = a.check_id and s.owner <> '')
+               then suppression(a) is null else false end
     union all
     -- a resolve, if a trigger or repeat may have arrived; after 72 hours it would help nobody
     select a.alert_id, t.channel, 'resolve', 1
     from alerts a join alert_targets t using (alert_id)
-    where a.closed_at is not null and a.closed_at > now() - interval '72 hours'
+    where not a.is_settled and a.closed_at is not null and a.closed_at > now() - interval '72 hours'
       and exists (select from notifications x
                   where x.alert_id = a.alert_id and x.channel = t.channel and x.kind in ('trigger', 'repeat') and x.may_have_arrived)
       and not exists (select from notifications x

@@ -201,7 +201,7 @@ async fn the_state_log_is_the_newest_entries_oldest_first() {
         .map(|entry| entry["last"].clone())
         .collect();
     assert_eq!(json!(runs), json!([3, 4, 5, 6, 7, 8, 9, 10, 11, 12]));
-    let newest = json!({"cid": load.to_string(), "hostname": "web1", "check": "check_load", "status": true, "state": "ok",
+    let newest = json!({"cid": load.to_string(), "hostname": "web1", "check": "check_load", "status": true, "state": "ok", "hard": false,
         "out": "run 12", "last": 12, "owner": "ann"});
     assert_eq!(
         served.api.read("/state_log/web1/check_load?limit=1").await,

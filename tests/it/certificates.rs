@@ -1,6 +1,7 @@
 //! Whom a worker believes: an agent must show its pinned certificate and have its key, and know the check key
 //! (semantics.md, decision 10).
 
+use std::fs;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -23,7 +24,10 @@ async fn three_impostors_are_told_apart() {
     let mut web1 = Agent::start(CHECK_KEY).await;
     let db1 = Agent::start(CHECK_KEY).await;
     for (agent, hostname) in [(&web1, "web1"), (&db1, "db1")] {
-        stage.api.register_simulated(agent, hostname, &[CHECK], 1).await;
+        stage
+            .api
+            .register_simulated(agent, hostname, &[CHECK], 1)
+            .await;
         stage.is_ok(hostname).await;
     }
     let certificate = web1.cert_sha256();
@@ -45,12 +49,19 @@ async fn three_impostors_are_told_apart() {
     told.sort();
     told.dedup();
     assert_eq!(told.len(), 3, "{told:#?}");
-    assert_eq!(web1.runs_of(CHECK), heard, "an impostor was told the check key");
+    assert_eq!(
+        web1.runs_of(CHECK),
+        heard,
+        "an impostor was told the check key"
+    );
     let fails = stage.check("web1").await["fail_count"].clone();
     assert_eq!(fails, 0, "this says nothing about the check");
 
     // Its own agent says that it is right.
-    stage.api.register_simulated(&web1, "web1", &[CHECK], 1).await;
+    stage
+        .api
+        .register_simulated(&web1, "web1", &[CHECK], 1)
+        .await;
     stage.is_ok("web1").await;
     let pin = stage.pin_of("web1").await;
     assert_eq!(pin, ("registered".to_owned(), web1.cert_sha256()));
@@ -67,7 +78,9 @@ async fn first_seen_certificate_is_kept() {
     assert_eq!(pin, ("first_seen".to_owned(), agent.cert_sha256()));
 
     agent.start_again_with_new_certificate().await;
-    stage.is_unreachable("old1", "its certificate changed").await;
+    stage
+        .is_unreachable("old1", "its certificate changed")
+        .await;
     // It registers again and still says nothing of a certificate: that is no reason to believe another one.
     stage.register(&agent, json!({"roles": ["moved"]})).await;
     assert_eq!(stage.pin_of("old1").await, pin);
@@ -82,7 +95,9 @@ async fn first_seen_certificate_is_kept() {
     assert!(said.contains("no host is called old2"), "{said}");
 
     agent.start_again_with_new_certificate().await;
-    stage.register(&agent, json!({"cert_sha256": agent.cert_sha256()})).await;
+    stage
+        .register(&agent, json!({"cert_sha256": agent.cert_sha256()}))
+        .await;
     stage.is_ok("old1").await;
     let pin = stage.pin_of("old1").await;
     assert_eq!(pin, ("registered".to_owned(), agent.cert_sha256()));
@@ -98,7 +113,9 @@ async fn check_keys_are_the_hosts_own() {
     assert!(told.contains("check key"), "{told}");
     assert_eq!(agent.runs_of(CHECK), 0);
 
-    stage.register(&agent, json!({"check_key": "a-key-of-its-own"})).await;
+    stage
+        .register(&agent, json!({"check_key": "a-key-of-its-own"}))
+        .await;
     stage.is_ok("old1").await;
 }
 
@@ -115,7 +132,12 @@ impl Stage {
         let installation = Installation::new(&database);
         let all = installation.start("all").await;
         let api = all.api();
-        Self { database, installation, api, _all: all }
+        Self {
+            database,
+            installation,
+            api,
+            _all: all,
+        }
     }
 
     /// Registers `old1`, as the original's agent would, with `more` fields.
@@ -131,7 +153,10 @@ impl Stage {
     }
 
     async fn check(&self, hostname: &str) -> Value {
-        self.api.check(hostname, CHECK).await.expect("it is registered")
+        self.api
+            .check(hostname, CHECK)
+            .await
+            .expect("it is registered")
     }
 
     async fn is_ok(&self, hostname: &str) {
@@ -145,24 +170,35 @@ impl Stage {
         let out = |check: &Value| check["out"].as_str().unwrap_or_default().to_owned();
         let seen = until_seen(why, SOON, look, |check| out(check).contains(why)).await;
         assert!(out(&seen).starts_with("<urlopen error [Errno "), "{seen}");
-        assert_eq!((&seen["state"], &seen["status"]), (&json!("unknown"), &json!(false)));
+        assert_eq!(
+            (&seen["state"], &seen["status"]),
+            (&json!("unknown"), &json!(false))
+        );
         out(&seen)
     }
 
     /// Origin and fingerprint, as `stalkerd hosts list` shows them.
     async fn pin_of(&self, hostname: &str) -> (String, String) {
         let list = self.stalkerd(&["hosts", "list"], true).await;
-        let mut lines = list.lines().map(|line| line.split('\t').collect::<Vec<_>>());
-        let line = lines.find(|line| line[0] == hostname).expect("it is listed");
+        let mut lines = list
+            .lines()
+            .map(|line| line.split('\t').collect::<Vec<_>>());
+        let line = lines
+            .find(|line| line[0] == hostname)
+            .expect("it is listed");
         assert!(line[1].starts_with("127.0.0.1:"), "{line:?}");
         (line[2].to_owned(), line[3].to_owned())
     }
 
     /// Runs `stalkerd` to its end; gives what it said.
     async fn stalkerd(&self, arguments: &[&str], succeeds: bool) -> String {
+        // Nothing to set, and nothing of this machine's.
+        let config = self.installation.home().join("empty.toml");
+        fs::write(&config, "").expect("a file can be made");
         let mut command = command(&executables::stalkerd());
-        command.args(arguments).arg("--config").arg(self.installation.home().join("stalkerd.toml"));
-        let mut process = Process::start("stalkerd", command.env("DATABASE_URL", self.database.url()));
+        command.args(arguments).arg("--config").arg(config);
+        let mut process =
+            Process::start("stalkerd", command.env("DATABASE_URL", self.database.url()));
         let ended = process.ended(SOON).await;
         assert_eq!(ended.success(), succeeds, "{}", process.output());
         process.output()

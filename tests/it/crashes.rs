@@ -1,10 +1,11 @@
 //! What dies or sleeps in the middle of its work: nothing is lost, and nothing is applied twice.
 
 use std::fs;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
-use sqlx::{Connection, PgConnection, PgPool};
 use nix::sys::signal::Signal;
+use sqlx::{Connection, PgPool};
 use stalker_tests::agent::Agent;
 use stalker_tests::database::TestDatabase;
 use stalker_tests::private_postgres::PrivatePostgres;
@@ -22,6 +23,8 @@ const TIMEOUT_S: u32 = 1;
 /// The lease, a sweep that finds it lost, and a claim.
 const TAKEN_OVER: Duration = Duration::from_secs(20);
 const PATIENCE: Duration = Duration::from_secs(30);
+/// Longer than a component waits for a connection, so that each has found out that there is none.
+const OUTAGE: Duration = Duration::from_secs(8);
 
 /// SIGKILL in mid-run: another worker runs the checks when the leases have run out, and each failure counts once.
 #[tokio::test]
@@ -32,11 +35,18 @@ async fn killed_workers_checks_run_elsewhere() {
     let _scheduler = stage.installation.start("scheduler").await;
     let _second = stage.installation.start("worker").await;
     let leased = "select count(*) from check_state where leased_until >= now()";
-    assert_eq!(count(stage.pool(), leased).await, CHECKS as i64, "the dead one's leases stand");
+    assert_eq!(
+        count(stage.pool(), leased).await,
+        CHECKS as i64,
+        "the dead one's leases stand"
+    );
 
     stage.each_failed_once("CRITICAL - the second").await;
     let runs = stage.agent.runs();
-    assert!(runs.values().all(|n| *n == 2), "each once by either: {runs:?}");
+    assert!(
+        runs.values().all(|n| *n == 2),
+        "each once by either: {runs:?}"
+    );
 }
 
 /// A worker that slept through its leases, as a machine that was suspended: what it brings afterwards is refused, and
@@ -68,7 +78,10 @@ async fn late_outcomes_are_refused_though_nobody_else_ran() {
     stage.first_is_refused().await;
     let recorded = "select count(*) from check_state where last_at is not null or fails > 0";
     assert_eq!(count(stage.pool(), recorded).await, 0);
-    assert_eq!(count(stage.pool(), "select count(*) from state_changes").await, 0);
+    assert_eq!(
+        count(stage.pool(), "select count(*) from state_changes").await,
+        0
+    );
 
     // And the checks are not lost.
     stage.agent_says(2, "CRITICAL - again");
@@ -76,12 +89,17 @@ async fn late_outcomes_are_refused_though_nobody_else_ran() {
     stage.each_failed_once("CRITICAL - again").await;
 }
 
-/// SIGKILL of PostgreSQL, with each component as a process of its own: none ends, and results come again soon.
+/// SIGKILL of PostgreSQL, with each component as a process of its own: none ends, and results come again soon, however
+/// patient the components have become meanwhile.
 #[tokio::test]
 async fn postgres_may_be_killed() {
     let postgres = PrivatePostgres::start().await;
-    let pool = PgPool::connect(&postgres.url).await.expect("it accepts connections");
-    stalker_db::migrate(&pool).await.expect("an empty database can be migrated");
+    let pool = PgPool::connect(&postgres.url)
+        .await
+        .expect("it accepts connections");
+    stalker_db::migrate(&pool)
+        .await
+        .expect("an empty database can be migrated");
     let agent = Agent::start(CHECK_KEY).await;
     let installation = Installation::at(&postgres.url);
     let mut components = Vec::new();
@@ -98,23 +116,55 @@ async fn postgres_may_be_killed() {
     pool.close().await;
 
     let server = postgres.server().await;
+    let supervisor = process::parent_of(Path::new(&format!("/proc/{server}"))).expect("it has one");
+    process::signal(supervisor, Signal::SIGSTOP);
     process::signal(server, Signal::SIGKILL);
+    let gone = async || postgres.server_if_up().await;
+    until_seen(
+        "its last process has ended",
+        PATIENCE,
+        gone,
+        Option::is_none,
+    )
+    .await;
+    stays("nobody starts it again", OUTAGE, gone, Option::is_none).await;
+    process::signal(supervisor, Signal::SIGCONT);
     postgres.server_after(server).await;
     let back = Instant::now();
     let mut connection = postgres.connect().await;
     let since = "select extract(epoch from now())::float8";
-    let since: f64 = sqlx::query_scalar(since).fetch_one(&mut connection).await.expect("it answers");
+    let since: f64 = sqlx::query_scalar(since)
+        .fetch_one(&mut connection)
+        .await
+        .expect("it answers");
     let newer = "select count(*) from check_state where extract(epoch from last_at)::float8 > $1 and lease is null";
     let mut newer = async || -> i64 {
-        sqlx::query_scalar(newer).bind(since).fetch_one(&mut connection).await.expect("it answers")
+        sqlx::query_scalar(newer)
+            .bind(since)
+            .fetch_one(&mut connection)
+            .await
+            .expect("it answers")
     };
-    until("a new result", PATIENCE, async || (newer().await > 0).then_some(())).await;
+    until("a new result", PATIENCE, async || {
+        (newer().await > 0).then_some(())
+    })
+    .await;
     let took = back.elapsed();
-    assert!(took < Duration::from_secs(10), "the first new result came after {took:?}");
-    until("a new result of every check", PATIENCE, async || (newer().await == CHECKS as i64).then_some(())).await;
+    assert!(
+        took < Duration::from_secs(10),
+        "the first new result came after {took:?}"
+    );
+    until("a new result of every check", PATIENCE, async || {
+        (newer().await == CHECKS as i64).then_some(())
+    })
+    .await;
     connection.close().await.expect("a connection closes");
     for component in &mut components {
-        assert!(component.process.is_running(), "{}", component.process.output());
+        assert!(
+            component.process.is_running(),
+            "{}",
+            component.process.output()
+        );
     }
     let ok = until("the API answers", PATIENCE, async || {
         let (status, body) = api.get("/checks/").await;
@@ -134,10 +184,15 @@ async fn pause_file_stops_checks_and_no_notifications() {
     let installation = Installation::new(&database).channel("pager", receiver.url());
     let pause = installation.home().join("pause");
     let installation = installation
-        .set("worker.pause_file", pause.to_str().expect("temporary paths are text"))
+        .set(
+            "worker.pause_file",
+            pause.to_str().expect("temporary paths are text"),
+        )
         .set("alerts.alert_threshold", 1);
     let all = installation.start("all").await;
-    all.api().register_simulated(&agent, "web1", &["check_a"], 1).await;
+    all.api()
+        .register_simulated(&agent, "web1", &["check_a"], 1)
+        .await;
     let tried = async || receiver.received().len();
     until_seen("the pager is tried", PATIENCE, tried, |n| *n == 1).await;
 
@@ -146,9 +201,15 @@ async fn pause_file_stops_checks_and_no_notifications() {
     let runs = agent.runs_of("check_a");
     let accepted = async || (receiver.accepted().len(), agent.runs_of("check_a"));
     let (_, paused) = until_seen("the pager is told", PATIENCE, accepted, |(n, _)| *n == 1).await;
-    assert!(paused <= runs + 1, "{runs} runs before the pause and {paused} after it");
+    assert!(
+        paused <= runs + 1,
+        "{runs} runs before the pause and {paused} after it"
+    );
     let still = async || agent.runs_of("check_a");
-    stays("nothing runs", Duration::from_secs(2), still, |n| *n == paused).await;
+    stays("nothing runs", Duration::from_secs(2), still, |n| {
+        *n == paused
+    })
+    .await;
 
     fs::remove_file(&pause).expect("it is there");
     until_seen("it runs on", PATIENCE, still, |n| *n >= paused + 2).await;
@@ -174,7 +235,9 @@ impl Stage {
         let api = installation.start("api").await;
         let names = names();
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
-        api.api().register_simulated(&agent, "web1", &names, INTERVAL_S).await;
+        api.api()
+            .register_simulated(&agent, "web1", &names, INTERVAL_S)
+            .await;
         sqlx::query("update check_state set rush_at = now()")
             .execute(database.pool())
             .await
@@ -214,7 +277,10 @@ impl Stage {
                 .await
                 .expect("the database answers")
         };
-        until_seen("each has failed once", TAKEN_OVER, failed, |n| *n == CHECKS as i64).await;
+        until_seen("each has failed once", TAKEN_OVER, failed, |n| {
+            *n == CHECKS as i64
+        })
+        .await;
         for table in [
             "select count(*) from state_changes",
             "select count(*) from alerts",
@@ -238,5 +304,8 @@ fn names() -> Vec<String> {
 }
 
 async fn count(pool: &PgPool, sql: &'static str) -> i64 {
-    sqlx::query_scalar(sql).fetch_one(pool).await.expect("the database answers")
+    sqlx::query_scalar(sql)
+        .fetch_one(pool)
+        .await
+        .expect("the database answers")
 }

@@ -72,17 +72,27 @@ async fn schedulers_share_duties() {
     .await;
     other.process.kill();
     let before = done().await;
-    until_seen("they go on being done", PATIENCE, done, |n| *n >= before + 3).await;
+    until_seen("they go on being done", PATIENCE, done, |n| {
+        *n >= before + 3
+    })
+    .await;
 
     // Each time moves the next at least a second on; one that came late may be close to its next.
     let too_often = "select count(*) from (
         select count(*) as n, extract(epoch from max(at) - min(at)) as s from done group by name) as d where s < n - 2";
     let too_often = count(pool, too_often).await;
-    assert_eq!(too_often, 0, "a duty was done more often than its period says");
+    assert_eq!(
+        too_often, 0,
+        "a duty was done more often than its period says"
+    );
     let stolen = "select count(*) from stolen";
     assert_eq!(count(pool, stolen).await, 0, "a live lease was taken");
     let failed = "select count(*) from duties where last_error is not null or last_at is null";
-    assert_eq!(count(pool, failed).await, 0, "a duty failed, or was not done");
+    assert_eq!(
+        count(pool, failed).await,
+        0,
+        "a duty failed, or was not done"
+    );
 }
 
 /// Whichever API replica is asked, it is the same installation.
@@ -107,12 +117,19 @@ async fn api_replicas_are_one() {
         one.register_simulated(&agent, "web1", &names, INTERVAL_S),
     );
     let (seen, same) = (one.read("/hosts/web1").await, two.read("/hosts/web1").await);
-    assert_eq!(seen["checks"].as_object().map(|checks| checks.len()), Some(2));
+    assert_eq!(
+        seen["checks"].as_object().map(|checks| checks.len()),
+        Some(2)
+    );
     assert_eq!(seen["hostname"], same["hostname"]);
-    let id = until("the first result, read from the other", PATIENCE, async || {
-        let check = two.check("web1", "check_a").await?;
-        (check["state"] == "ok").then(|| check["id"].as_str().map(str::to_owned))?
-    })
+    let id = until(
+        "the first result, read from the other",
+        PATIENCE,
+        async || {
+            let check = two.check("web1", "check_a").await?;
+            (check["state"] == "ok").then(|| check["id"].as_str().map(str::to_owned))?
+        },
+    )
     .await;
 
     let runs = agent.runs_of("check_a");

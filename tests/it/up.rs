@@ -86,7 +86,7 @@ async fn up_is_green_ends_whole_and_goes_on() {
     fs::remove_file(home.path().join("broken")).expect("the example can be mended");
 
     let family = Family::of(first.process.pid());
-    assert_eq!(family.alive().len(), 4, "{family:?}");
+    assert_eq!(family.alive().len(), 3, "{family:?}");
     first.process.signal(Signal::SIGINT);
     let status = first.process.ended(END).await;
     assert!(status.success(), "{status}");
@@ -161,7 +161,7 @@ async fn up_killed_leaves_nothing() {
     let home = reachable_folder();
     let mut killed = Server::up(home.path()).await;
     let family = Family::of(killed.process.pid());
-    assert_eq!(family.alive().len(), 4, "{family:?}");
+    assert_eq!(family.alive().len(), 3, "{family:?}");
     killed.process.kill();
     let look = async || family.alive();
     until_seen("all of it has ended", END, look, Vec::is_empty).await;
@@ -239,8 +239,6 @@ async fn up_uses_the_database_that_is_named() {
 #[derive(Debug)]
 struct Family {
     agent: Option<u32>,
-    /// What ends the agent should `stalkerd` be unable to.
-    guard: Option<u32>,
     supervisor: Option<u32>,
     postgres: Option<u32>,
 }
@@ -250,14 +248,13 @@ impl Family {
         let supervisor = child_of(stalkerd, "stalker-postgres");
         Self {
             agent: child_of(stalkerd, "stalker-agent"),
-            guard: child_of(stalkerd, "sh"),
             supervisor,
             postgres: supervisor.and_then(|supervisor| child_of(supervisor, "postgres")),
         }
     }
 
     fn alive(&self) -> Vec<u32> {
-        let all = [self.agent, self.guard, self.supervisor, self.postgres];
+        let all = [self.agent, self.supervisor, self.postgres];
         all.into_iter()
             .flatten()
             .filter(|pid| is_alive(*pid))

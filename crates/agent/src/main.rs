@@ -29,6 +29,9 @@ struct Arguments {
     /// Accepted for existing init scripts: the agent never leaves the foreground.
     #[arg(long, global = true)]
     foreground: bool,
+    /// End when standard input ends: whoever started the agent holds the other end, and takes it along.
+    #[arg(long, global = true)]
+    until_stdin_ends: bool,
 }
 
 #[derive(Subcommand)]
@@ -52,12 +55,12 @@ fn main() -> ExitCode {
 fn dispatch(arguments: Arguments) -> anyhow::Result<()> {
     let config = Config::load(&arguments.config)?;
     match arguments.command.unwrap_or(Command::Start) {
-        Command::Start => start(config),
+        Command::Start => start(config, arguments.until_stdin_ends),
         Command::Checks => print_checks(&config),
     }
 }
 
-fn start(config: Config) -> anyhow::Result<()> {
+fn start(config: Config, until_stdin_ends: bool) -> anyhow::Result<()> {
     stalker_agent::log::init(&config.settings.log);
     // One thread is enough for waiting on scripts, and keeps the agent small.
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -69,6 +72,14 @@ fn start(config: Config) -> anyhow::Result<()> {
         let shutdown = CancellationToken::new();
         let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
         let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
+        if until_stdin_ends {
+            let stop = shutdown.clone();
+            // not a task: the runtime would wait for its read when everything else has ended
+            std::thread::spawn(move || {
+                let _ = std::io::copy(&mut std::io::stdin(), &mut std::io::sink());
+                stop.cancel();
+            });
+        }
         let stop = shutdown.clone();
         tokio::spawn(async move {
             tokio::select! {

@@ -100,14 +100,14 @@ pub async fn close_of_checks(
     settle_and_owe(conn, &closed).await
 }
 
-/// Opens the alerts of hosts that count as down, each as urgent as its most urgent check.
+/// Opens the alerts of hosts that count as down, each as urgent as its most urgent check; `outs` are their reasons.
 ///
 /// # Errors
 /// If the database does not answer.
 pub async fn open_of_hosts(
     conn: &mut PgConnection,
     host_ids: &[i64],
-    out: &str,
+    outs: &[&str],
 ) -> sqlx::Result<()> {
     let opened = sqlx::query_scalar!(
         r#"
@@ -115,14 +115,14 @@ pub async fn open_of_hosts(
         select 'host', h.host_id, h.hostname, h.ip,
                coalesce((select min(k.priority) from checks k join check_state s using (check_id)
                          where k.host_id = h.host_id and k.kind = 'agent' and k.priority > 0 and not s.removed and not s.suspended), 0),
-               h.unreachable_count, $2
-        from hosts h where h.host_id = any ($1)
+               h.unreachable_count, o.out
+        from unnest($1::bigint[], $2::text[]) as o(host_id, out) join hosts h using (host_id)
         order by h.host_id
         on conflict (host_id) where kind = 'host' and closed_at is null do nothing
         returning alert_id
         "#,
         host_ids,
-        out,
+        outs as &[&str],
     )
     .fetch_all(&mut *conn)
     .await?;

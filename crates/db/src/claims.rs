@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use sqlx::PgPool;
+use stalker_domain::outcome::LEASE_MARGIN_S;
 
 /// A check that was taken to be run, with all that a run needs.
 #[derive(Debug, Clone)]
@@ -94,7 +95,7 @@ pub async fn intervals_in_use(pool: &PgPool) -> sqlx::Result<Vec<i32>> {
     .await
 }
 
-/// Takes up to `free` due checks, each for `lease_s` seconds or its own timeout + 15 s if that is longer, at most `rush` of them from the rush lane.
+/// Takes up to `free` due checks, each for `lease_s` seconds or its own timeout and [`LEASE_MARGIN_S`] if that is longer, at most `rush` of them from the rush lane.
 ///
 /// `lease` must be new for every call. The cursors move only if the statement succeeded, and only behind what was
 /// taken. `pool` may be relaxed: a claim that a crash of the database forgets is simply made again.
@@ -140,7 +141,7 @@ pub async fn claim_due(
             limit $1::int - (select count(*) from rush)),
         claimed as (
             update check_state s
-            set lease = $2::bigint, leased_until = now() + make_interval(secs => greatest($3::int, s.timeout_s + 15)), rush_at = null
+            set lease = $2::bigint, leased_until = now() + make_interval(secs => greatest($3::int, s.timeout_s + $7::int)), rush_at = null
             where s.check_id = any (array(select check_id from rush union all select check_id from grid))
             returning s.*),
         cursors as (            -- less than asked: now. Else: behind the last row taken
@@ -168,6 +169,7 @@ pub async fn claim_due(
         &intervals,
         &reached as &[Option<i64>],
         rush,
+        LEASE_MARGIN_S as i32,
     )
     .fetch_all(pool)
     .await?;

@@ -52,7 +52,7 @@ pub struct ClaimedNotification {
 #[derive(Debug, Clone)]
 pub struct Attempt {
     /// What follows from it.
-    pub verdict: Verdict,
+    pub end: AttemptEnd,
     /// The receiver may have it, for all that is known.
     pub may_have_arrived: bool,
     /// Milliseconds from the beginning to the answer.
@@ -67,7 +67,7 @@ pub struct Attempt {
 
 /// What follows from an attempt.
 #[derive(Debug, Clone)]
-pub enum Verdict {
+pub enum AttemptEnd {
     /// The receiver has taken it.
     Accepted,
     /// The receiver will never take it: a dead letter.
@@ -90,7 +90,7 @@ pub async fn owe(conn: &mut PgConnection, alert_ids: &[i64]) -> sqlx::Result<u64
                          where x.alert_id = o.alert_id and x.channel = o.channel order by x.notification_id limit 1),
                         c.prefix || a.hostname || case when a.check_name <> '' then ':' || a.check_name else '' end
                                  || case when c.stable_keys then '' else ':' || a.alert_id end),
-               case when o.kind = 'resolve' then now() + interval '72 hours' end
+               case when o.kind = 'resolve' then a.closed_at + interval '72 hours' end
         from owed o join alerts a using (alert_id) join channels c on c.name = o.channel
         where o.alert_id = any ($1)
         order by o.alert_id, o.channel
@@ -141,7 +141,7 @@ pub async fn settle_closed(conn: &mut PgConnection, alert_ids: &[i64]) -> sqlx::
     Ok(())
 }
 
-/// Takes up to `free` notifications that are due on these channels, for `lease_s` seconds, and counts an attempt
+/// Takes up to `free` notifications that are due on this channel, for `lease_s` seconds, and counts an attempt
 /// of each: one at a time per channel and key, in the order of their ids; no trigger or repeat of an alert that is
 /// closed or suppressed.
 ///
@@ -149,7 +149,7 @@ pub async fn settle_closed(conn: &mut PgConnection, alert_ids: &[i64]) -> sqlx::
 /// If the database does not answer; nothing is taken then.
 pub async fn claim_due(
     pool: &PgPool,
-    channels: &[String],
+    channel: &str,
     free: i64,
     lease: i64,
     lease_s: i32,
@@ -159,11 +159,13 @@ pub async fn claim_due(
         r#"
         with due as materialized (
             select n.notification_id from notifications n join alerts a using (alert_id)
-            where n.state = 'pending' and n.state in ('pending', 'sending') and n.next_attempt_at <= now() and n.channel = any ($1)
+            where n.state = 'pending' and n.state in ('pending', 'sending') and n.next_attempt_at <= now() and n.channel = $1
               and not exists (
                 select from notifications before
                 where before.channel = n.channel and before.dedup_key = n.dedup_key
-                  and before.notification_id < n.notification_id and before.state in ('pending', 'sending'))
+                  and before.state in ('pending', 'sending')
+                  -- an earlier episode first: with stable keys its resolve may have been owed after this trigger
+                  and (before.alert_id, before.notification_id) < (n.alert_id, n.notification_id))
               and (n.kind = 'resolve' or (a.closed_at is null and suppression(a) is null))
             order by n.next_attempt_at, n.notification_id
             limit $2 for no key update of n skip locked),
@@ -182,7 +184,7 @@ pub async fn claim_due(
         from claimed c join alerts a using (alert_id)
         order by c.notification_id
         "#,
-        channels,
+        channel,
         free,
         lease,
         lease_s,
@@ -201,10 +203,10 @@ pub async fn settle(
     taken: &ClaimedNotification,
     attempt: &Attempt,
 ) -> sqlx::Result<bool> {
-    let (outcome, reason, retry_ms) = match &attempt.verdict {
-        Verdict::Accepted => ("accepted", None, None),
-        Verdict::Refused(reason) => ("refused", Some(reason.as_str()), None),
-        Verdict::Retry(reason, after_ms) => ("pending", Some(reason.as_str()), Some(*after_ms)),
+    let (outcome, reason, retry_ms) = match &attempt.end {
+        AttemptEnd::Accepted => ("accepted", None, None),
+        AttemptEnd::Refused(reason) => ("refused", Some(reason.as_str()), None),
+        AttemptEnd::Retry(reason, after_ms) => ("pending", Some(reason.as_str()), Some(*after_ms)),
     };
     let mut tx = pool.begin().await?;
     // Waits for a transaction that is closing the alert just now, so that one of the two sees the other.
@@ -290,14 +292,12 @@ pub async fn give_back(pool: &PgPool, taken: &[(i64, i64)]) -> sqlx::Result<()> 
     Ok(())
 }
 
-/// What time alone does to notifications: the attempts of dead senders end (they may have arrived), what waits for
-/// a closed alert is settled, what expired is dropped. A duty.
+/// Ends the attempts of senders that died: they may have arrived, and are made again. Returns how many. A duty.
 ///
 /// # Errors
 /// If the database does not answer.
-pub async fn bury(pool: &PgPool) -> sqlx::Result<()> {
-    let mut tx = pool.begin().await?;
-    let lost = sqlx::query_scalar!(
+pub async fn take_back_lost(pool: &PgPool) -> sqlx::Result<u64> {
+    let done = sqlx::query!(
         r#"
         with lost as materialized (
             select notification_id from notifications
@@ -309,11 +309,19 @@ pub async fn bury(pool: &PgPool) -> sqlx::Result<()> {
         update notifications
         set state = 'pending', lease = null, leased_until = null, may_have_arrived = true, reason = 'its sender died'
         where notification_id in (select notification_id from lost)
-        returning alert_id
         "#
     )
-    .fetch_all(&mut *tx)
+    .execute(pool)
     .await?;
+    Ok(done.rows_affected())
+}
+
+/// Settles the triggers and repeats that wait although their alert has closed. A duty, and the net below
+/// [`settle_closed`].
+///
+/// # Errors
+/// If the database does not answer.
+pub async fn settle_all_closed(pool: &PgPool) -> sqlx::Result<()> {
     let closed = sqlx::query_scalar!(
         r#"
         select distinct n.alert_id from notifications n join alerts a using (alert_id)
@@ -321,23 +329,56 @@ pub async fn bury(pool: &PgPool) -> sqlx::Result<()> {
         order by 1
         "#
     )
-    .fetch_all(&mut *tx)
+    .fetch_all(pool)
     .await?;
+    if closed.is_empty() {
+        return Ok(());
+    }
+    let mut tx = pool.begin().await?;
     settle_closed(&mut tx, &closed).await?;
+    // in the same transaction, or the next episode's trigger could overtake the resolve
+    owe(&mut tx, &closed).await?;
+    tx.commit().await
+}
+
+/// Marks closed alerts of which nothing is owed or under way any more: the owed rule need not look at them again.
+/// A duty.
+///
+/// # Errors
+/// If the database does not answer.
+pub async fn mark_settled(pool: &PgPool) -> sqlx::Result<()> {
     sqlx::query!(
         r#"
-        update notifications set state = 'dropped', reason = 'expired', settled_at = now()
-        where state = 'pending' and state in ('pending', 'sending') and expires_at < now()
+        with over as materialized (
+            select a.alert_id from alerts a
+            where not a.is_settled and a.closed_at is not null
+              and not exists (select from notifications x where x.alert_id = a.alert_id and x.state in ('pending', 'sending'))
+              and not exists (select from owed o where o.alert_id = a.alert_id)
+            order by a.alert_id for no key update of a skip locked)
+        update alerts set is_settled = true where alert_id = any (array(select alert_id from over))
         "#
     )
-    .execute(&mut *tx)
+    .execute(pool)
     .await?;
-    tx.commit().await?;
-    if !lost.is_empty() {
-        tracing::warn!(
-            notifications = lost.len(),
-            "senders died while sending; these may have arrived"
-        );
-    }
+    Ok(())
+}
+
+/// Drops what nobody took until it was of no use. A duty.
+///
+/// # Errors
+/// If the database does not answer.
+pub async fn drop_expired(pool: &PgPool) -> sqlx::Result<()> {
+    sqlx::query!(
+        r#"
+        with expired as materialized (
+            select notification_id from notifications
+            where state = 'pending' and state in ('pending', 'sending') and expires_at < now()
+            order by notification_id for no key update skip locked)
+        update notifications set state = 'dropped', reason = 'expired', settled_at = now()
+        where notification_id in (select notification_id from expired)
+        "#
+    )
+    .execute(pool)
+    .await?;
     Ok(())
 }

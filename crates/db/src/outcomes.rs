@@ -65,11 +65,12 @@ pub async fn record(pools: &Pools, runs: &[Run], policy: HostPolicy) -> sqlx::Re
     let owners = record_states(&mut tx, runs).await?;
     let recorded: Vec<&Run> = runs
         .iter()
-        .filter(|run| owners.contains_key(&run.check.check_id))
+        .filter(|run| owners.contains_key(&key(run)))
         .collect();
     record_outputs(&mut tx, &recorded).await?;
     if is_telling {
         record_changes(&mut tx, &recorded, &owners).await?;
+        lock_hosts(&mut tx, &recorded).await?;
         pin_first_seen(&mut tx, &recorded).await?;
     }
     let is_host_telling = record_reachability(&mut tx, &recorded, policy).await?;
@@ -82,17 +83,22 @@ pub async fn record(pools: &Pools, runs: &[Run], policy: HostPolicy) -> sqlx::Re
     record_alerts(&mut tx, &recorded).await?;
     tx.commit().await?;
     Ok(Recorded {
-        check_ids: owners.into_keys().collect(),
+        check_ids: owners.into_keys().map(|(check_id, _)| check_id).collect(),
         is_telling: is_telling || is_host_telling,
     })
 }
 
+/// Of each recorded run, who owned its check.
+type Owners = BTreeMap<(i64, i64), String>;
+
+/// A run is told by its lease too: after an outage a worker may hold a check twice, once under a lease that is over.
+fn key(run: &Run) -> (i64, i64) {
+    (run.check.check_id, run.check.lease)
+}
+
 /// The hot row: fenced; the next time comes from the row's present interval; a wish (`rush_at`) that was made
 /// during the run survives; an unchanged output is not rewritten. Returns the owners of what was recorded.
-async fn record_states(
-    conn: &mut PgConnection,
-    runs: &[Run],
-) -> sqlx::Result<BTreeMap<i64, String>> {
+async fn record_states(conn: &mut PgConnection, runs: &[Run]) -> sqlx::Result<Owners> {
     let mut ids = Vec::with_capacity(runs.len());
     let mut leases = Vec::with_capacity(runs.len());
     let mut statuses = Vec::with_capacity(runs.len());
@@ -140,7 +146,7 @@ async fn record_states(
                    as u(check_id, lease, status, unreachable, hard, fails, begins, retry_s, latency_us, out)
               order by u.check_id) r
         where s.check_id = r.check_id and s.lease = r.lease and s.leased_until >= now()
-        returning s.check_id, s.owner
+        returning s.check_id, r.lease as "lease!", s.owner
         "#,
         &ids,
         &leases,
@@ -157,7 +163,7 @@ async fn record_states(
     .await?;
     Ok(rows
         .into_iter()
-        .map(|row| (row.check_id, row.owner))
+        .map(|row| ((row.check_id, row.lease), row.owner))
         .collect())
 }
 
@@ -192,7 +198,7 @@ async fn record_outputs(conn: &mut PgConnection, runs: &[&Run]) -> sqlx::Result<
 async fn record_changes(
     conn: &mut PgConnection,
     runs: &[&Run],
-    owners: &BTreeMap<i64, String>,
+    owners: &Owners,
 ) -> sqlx::Result<()> {
     let changed: Vec<&&Run> = runs.iter().filter(|run| run.step.changed).collect();
     if changed.is_empty() {
@@ -222,7 +228,7 @@ async fn record_changes(
         .collect();
     let owners: Vec<&str> = changed
         .iter()
-        .map(|run| owners[&run.check.check_id].as_str())
+        .map(|run| owners[&key(run)].as_str())
         .collect();
     sqlx::query!(
         r#"
@@ -242,6 +248,28 @@ async fn record_changes(
     )
     .execute(conn)
     .await?;
+    Ok(())
+}
+
+/// Locks the hosts that the next statements may write, in the order of ids.
+async fn lock_hosts(conn: &mut PgConnection, runs: &[&Run]) -> sqlx::Result<()> {
+    let (written, answered): (Vec<&&Run>, Vec<&&Run>) = runs.iter().partition(|run| {
+        run.outcome.verdict == Verdict::Unreachable || run.first_seen_cert_sha256.is_some()
+    });
+    let ids = |runs: Vec<&&Run>| -> Vec<i64> { runs.iter().map(|run| run.check.host_id).collect() };
+    if !written.is_empty() {
+        sqlx::query!(
+            r#"
+            select host_id from hosts
+            where host_id = any ($1) or (host_id = any ($2) and unreachable_since is not null)
+            order by host_id for no key update
+            "#,
+            &ids(written),
+            &ids(answered),
+        )
+        .fetch_all(conn)
+        .await?;
+    }
     Ok(())
 }
 
@@ -279,23 +307,32 @@ async fn record_reachability(
     policy: HostPolicy,
 ) -> sqlx::Result<bool> {
     // per host, in the order of arrival: whether anything was answered, and what came after the last answer
-    let mut hosts: BTreeMap<i64, (bool, i32)> = BTreeMap::new();
+    #[derive(Default)]
+    struct Host<'a> {
+        answered: bool,
+        unreachable: i32,
+        why: &'a str,
+    }
+    let mut hosts: BTreeMap<i64, Host<'_>> = BTreeMap::new();
     for run in runs {
         let host = hosts.entry(run.check.host_id).or_default();
         match run.outcome.verdict {
-            Verdict::Answered(_) => *host = (true, 0),
-            Verdict::Unreachable => host.1 += 1,
+            Verdict::Answered(_) => (host.answered, host.unreachable) = (true, 0),
+            Verdict::Unreachable => {
+                host.unreachable += 1;
+                host.why = run.outcome.output.first_line();
+            }
         }
     }
     let answered: Vec<i64> = hosts
         .iter()
-        .filter(|(_, (answered, _))| *answered)
+        .filter(|(_, host)| host.answered)
         .map(|(host_id, _)| *host_id)
         .collect();
     let returned = sqlx::query_scalar!(
         r#"
         with back as materialized (
-            select host_id from hosts where host_id = any ($1) and unreachable_count > 0 order by host_id for no key update)
+            select host_id from hosts where host_id = any ($1) and unreachable_since is not null order by host_id for no key update)
         update hosts set unreachable_count = 0, unreachable_since = null
         where host_id = any (array(select host_id from back))
         returning host_id
@@ -305,29 +342,27 @@ async fn record_reachability(
     .fetch_all(&mut *conn)
     .await?;
 
-    let unreachable: (Vec<i64>, Vec<i32>) = hosts
+    let (unreachable, counts): (Vec<i64>, Vec<i32>) = hosts
         .iter()
-        .filter(|(_, (_, count))| *count > 0)
-        .map(|(host_id, (_, count))| (*host_id, *count))
+        .filter(|(_, host)| host.unreachable > 0)
+        .map(|(host_id, host)| (*host_id, host.unreachable))
         .unzip();
     let mut down = Vec::new();
-    if !unreachable.0.is_empty() {
+    if !unreachable.is_empty() {
         down = sqlx::query_scalar!(
             r#"
-            with u as materialized (
-                select h.host_id, n.count from unnest($1::bigint[], $2::int[]) as n(host_id, count) join hosts h using (host_id)
-                order by h.host_id for no key update of h),
-            counted as (
+            with counted as (
                 update hosts h
-                set unreachable_count = h.unreachable_count + u.count, unreachable_since = coalesce(h.unreachable_since, now())
-                from u where h.host_id = u.host_id
+                set unreachable_count = h.unreachable_count + n.count, unreachable_since = coalesce(h.unreachable_since, now())
+                from unnest($1::bigint[], $2::int[]) as n(host_id, count)
+                where h.host_id = n.host_id
                 returning h.host_id, h.unreachable_count, h.unreachable_since)
             select c.host_id from counted c
             where c.unreachable_count >= $3 and c.unreachable_since <= now() - make_interval(secs => $4::int)
               and not exists (select from alerts a where a.host_id = c.host_id and a.kind = 'host' and a.closed_at is null)
             "#,
-            &unreachable.0,
-            &unreachable.1,
+            &unreachable,
+            &counts,
             policy.alert_threshold,
             policy.host_down_after_s,
         )
@@ -338,14 +373,8 @@ async fn record_reachability(
         alerts::close_of_hosts(conn, &returned, "answered").await?;
     }
     if !down.is_empty() {
-        let text = |run: &&&Run| {
-            run.outcome.verdict == Verdict::Unreachable && down.contains(&run.check.host_id)
-        };
-        let out = runs
-            .iter()
-            .find(text)
-            .map_or("", |run| run.outcome.output.first_line());
-        alerts::open_of_hosts(conn, &down, out).await?;
+        let why: Vec<&str> = down.iter().map(|host_id| hosts[host_id].why).collect();
+        alerts::open_of_hosts(conn, &down, &why).await?;
     }
     Ok(!returned.is_empty() || !down.is_empty())
 }

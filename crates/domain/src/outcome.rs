@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::plugin_output::PluginOutput;
+use crate::plugin_output::{self, PluginOutput};
 use crate::status::Status;
 
 /// What one run of a check brought.
@@ -29,10 +29,36 @@ pub enum Verdict {
     Unreachable,
 }
 
+/// Seconds that a request to an agent may take beyond its script's timeout (decision 3).
+pub const REQUEST_MARGIN_S: u32 = 5;
+/// Seconds that a lease lasts beyond the script's timeout (decision 3).
+pub const LEASE_MARGIN_S: u32 = 15;
+/// The longest timeout of a script that a registration may ask for, in seconds.
+pub const TIMEOUT_MAX_S: u32 = 3600;
+
 impl Outcome {
+    /// The outcome of a script that ran. NUL becomes U+FFFD, for Postgres refuses it and an original agent sends it.
+    #[must_use]
+    pub fn of_script(
+        status: Status,
+        out: &str,
+        err: &str,
+        truncated: bool,
+        latency: Duration,
+    ) -> Self {
+        Self {
+            verdict: Verdict::Answered(status),
+            output: plugin_output::parse(out, err, truncated),
+            out: without_nul(out),
+            err: without_nul(err),
+            latency,
+        }
+    }
+
     /// The outcome of a run that yielded no plugin output: `text` says why.
     #[must_use]
-    pub fn without_output(verdict: Verdict, text: String, latency: Duration) -> Self {
+    pub fn without_output(verdict: Verdict, text: &str, latency: Duration) -> Self {
+        let text = without_nul(text);
         let output = PluginOutput {
             text: text.clone(),
             perfdata: Vec::new(),
@@ -46,4 +72,8 @@ impl Outcome {
             latency,
         }
     }
+}
+
+fn without_nul(text: &str) -> String {
+    text.replace('\0', "\u{FFFD}")
 }

@@ -2,7 +2,7 @@
 
 use sqlx::PgPool;
 
-use crate::{Config, owed, state_changes, sweep};
+use crate::{Known, owed, state_changes, sweep};
 
 /// A periodic task; its period stands in its row.
 #[derive(Debug, Clone, Copy)]
@@ -23,11 +23,11 @@ impl Duty {
         }
     }
 
-    pub(crate) async fn perform(self, config: &Config, pool: &PgPool) -> anyhow::Result<()> {
+    pub(crate) async fn perform(self, known: &Known, pool: &PgPool) -> anyhow::Result<()> {
         match self {
-            Self::Sweep => sweep::perform(pool).await,
+            Self::Sweep => sweep::perform(&known.steady_rate, pool).await,
             Self::Owed => owed::perform(pool).await,
-            Self::StateChanges => state_changes::perform(config, pool).await,
+            Self::StateChanges => state_changes::perform(&known.config, pool).await,
         }
     }
 }

@@ -25,8 +25,18 @@ pub struct Config {
 
 /// Duties under way at the same time in one scheduler, so that a slow one delays no other.
 const AT_ONCE: usize = 3;
-/// A duty that takes longer is begun again by another scheduler.
-const LEASE: Duration = Duration::from_secs(60);
+/// A duty that takes longer is begun again by another scheduler, which harms nothing; one whose scheduler was killed
+/// is missed for as long.
+const LEASE: Duration = Duration::from_secs(10);
+/// How long duties that are under way may take once the scheduler stops.
+const DRAIN: Duration = Duration::from_secs(15);
+
+/// What duties may know.
+#[derive(Debug)]
+struct Known {
+    config: Config,
+    steady_rate: sweep::SteadyRate,
+}
 
 /// Does duties until `shutdown`, and ends those that it has begun. A database that is away is waited for.
 ///
@@ -34,7 +44,10 @@ const LEASE: Duration = Duration::from_secs(60);
 /// None so far: what fails is logged, shown in the table, and done again.
 pub async fn run(config: Config, pool: PgPool, shutdown: CancellationToken) -> anyhow::Result<()> {
     tracing::info!("scheduler runs");
-    let config = Arc::new(config);
+    let known = Arc::new(Known {
+        config,
+        steady_rate: sweep::SteadyRate::default(),
+    });
     let mut under_way = JoinSet::new();
     let mut patience = Duration::from_millis(100);
     while !shutdown.is_cancelled() {
@@ -44,7 +57,7 @@ pub async fn run(config: Config, pool: PgPool, shutdown: CancellationToken) -> a
         let pause = match take_one(&pool).await {
             Ok(Taken::Duty(name, lease)) => {
                 patience = Duration::from_millis(100);
-                under_way.spawn(perform(name, lease, config.clone(), pool.clone()));
+                under_way.spawn(perform(name, lease, known.clone(), pool.clone()));
                 continue;
             }
             Ok(Taken::NoneUntil(pause)) => pause,
@@ -60,7 +73,12 @@ pub async fn run(config: Config, pool: PgPool, shutdown: CancellationToken) -> a
             .await;
         while under_way.try_join_next().is_some() {}
     }
-    under_way.join_all().await;
+    if tokio::time::timeout(DRAIN, under_way.join_all())
+        .await
+        .is_err()
+    {
+        tracing::warn!("duties were still under way; another scheduler does them again");
+    }
     Ok(())
 }
 
@@ -87,10 +105,10 @@ async fn take_one(pool: &PgPool) -> sqlx::Result<Taken> {
     ))
 }
 
-async fn perform(name: String, lease: i64, config: Arc<Config>, pool: PgPool) {
+async fn perform(name: String, lease: i64, known: Arc<Known>, pool: PgPool) {
     let began = Instant::now();
     let result = match Duty::named(&name) {
-        Some(duty) => duty.perform(&config, &pool).await,
+        Some(duty) => duty.perform(&known, &pool).await,
         None => Err(anyhow::anyhow!(
             "this scheduler does not know this duty; is it older than the database?"
         )),

@@ -12,7 +12,10 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::settings::Settings;
-use crate::{log, signals};
+use crate::{log, private_file, signals};
+
+/// From the signal to stop to the end of the process, at most; a second less than is promised.
+const OUT_WITHIN: Duration = Duration::from_secs(24);
 
 /// Which components a process runs.
 #[derive(Debug, Clone, Copy)]
@@ -54,7 +57,8 @@ pub(crate) fn run(
     log::start(&settings.log)?;
     signals::raise_open_files();
     let url = settings.database_url()?;
-    runtime()?.block_on(async {
+    let runtime = runtime()?;
+    let ended = runtime.block_on(async {
         let shutdown = signals::shutdown()?;
         let pools = Pools::new(url, settings.database.max_connections).context("database.url")?;
         let components = start(settings, which, &pools, &shutdown)?;
@@ -63,10 +67,16 @@ pub(crate) fn run(
             let api = api.map(|address| format!("http://{address}"));
             write_ready(file, &json!({ "pid": std::process::id(), "api": api }))?;
         }
-        let ended = running.wait(&shutdown).await;
-        pools.close().await;
-        ended
-    })
+        in_time(&shutdown, async {
+            let ended = running.wait(&shutdown).await;
+            pools.close().await;
+            ended
+        })
+        .await
+    });
+    // without waiting for what hangs
+    runtime.shutdown_background();
+    ended
 }
 
 /// Brings the schema up to date.
@@ -213,10 +223,26 @@ async fn until_migrated(pools: &Pools, shutdown: &CancellationToken) {
     }
 }
 
-/// Writes a ready file whole or not at all: who reads it never sees half of it.
+/// Tells scripts and tests where to find what runs. The database's URL may hold a password.
 pub(crate) fn write_ready(file: &Path, ready: &serde_json::Value) -> anyhow::Result<()> {
-    let partial = file.with_extension("partial");
-    std::fs::write(&partial, format!("{ready}\n"))
-        .and_then(|()| std::fs::rename(&partial, file))
-        .with_context(|| format!("cannot write {}", file.display()))
+    private_file::write(file, &format!("{ready}\n"))
+}
+
+/// Ends `work` some seconds after the signal to stop, whatever it waits for: a database that hangs hangs nobody else.
+/// What was not settled by then is settled by the leases.
+pub(crate) async fn in_time(
+    shutdown: &CancellationToken,
+    work: impl Future<Output = anyhow::Result<()>>,
+) -> anyhow::Result<()> {
+    let overdue = async {
+        shutdown.cancelled().await;
+        tokio::time::sleep(OUT_WITHIN).await;
+    };
+    tokio::select! {
+        ended = work => ended,
+        () = overdue => {
+            tracing::warn!("still not done {OUT_WITHIN:?} after the signal to stop; ending all the same");
+            Ok(())
+        }
+    }
 }

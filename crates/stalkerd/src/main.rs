@@ -3,6 +3,7 @@
 mod components;
 mod hosts;
 mod log;
+mod private_file;
 mod settings;
 mod signals;
 mod up;

@@ -12,12 +12,11 @@ use anyhow::{Context, bail, ensure};
 use figment::Figment;
 use figment::providers::{Env, Format, Toml};
 use serde::Deserialize;
+use stalker_domain::outcome::{LEASE_MARGIN_S, REQUEST_MARGIN_S};
 use stalker_worker::config::Channel;
 
 const DEFAULT: &str = include_str!("default.toml");
 const SYSTEM_FILE: &str = "/etc/stalker/stalkerd.toml";
-/// What a request may take beyond its script's timeout (semantics.md, decision 3).
-const REQUEST_MARGIN_S: u32 = 5;
 
 /// Everything that can be set. Each field is explained in `default.toml`.
 #[derive(Debug, Deserialize)]
@@ -106,7 +105,7 @@ impl Settings {
              a run would be given to another worker while it goes on; make it at least {}",
             self.worker.lease,
             self.worker.check_timeout + REQUEST_MARGIN_S,
-            self.worker.check_timeout + 15,
+            self.worker.check_timeout + LEASE_MARGIN_S,
         );
         ensure!(
             self.database.max_connections >= 8,

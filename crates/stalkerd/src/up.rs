@@ -48,7 +48,8 @@ pub(crate) fn run(args: UpArgs, config: &[PathBuf]) -> anyhow::Result<()> {
     let settings = Settings::read(&files)?;
     log::start(&settings.log)?;
     signals::raise_open_files();
-    components::runtime()?.block_on(async {
+    let runtime = components::runtime()?;
+    let ended = runtime.block_on(async {
         let shutdown = signals::shutdown()?;
         let postgres = match &settings.database.url {
             Some(_) => None,
@@ -61,14 +62,20 @@ pub(crate) fn run(args: UpArgs, config: &[PathBuf]) -> anyhow::Result<()> {
                 .map(|postgres| postgres.url().to_owned())
                 .unwrap_or_default(),
         };
-        let ended = serve(&settings, &home, &url, args.agent_port, &shutdown).await;
+        let served = serve(&settings, &home, &url, args.agent_port, &shutdown);
+        let ended = components::in_time(&shutdown, served).await;
+        // a ready file says that all of it runs
+        std::fs::remove_file(home.ready_file()).ok();
         if let Some(postgres) = postgres {
             tokio::task::spawn_blocking(|| postgres.stop())
                 .await
                 .context("stopping the private PostgreSQL")?;
         }
         ended
-    })
+    });
+    // without waiting for what hangs
+    runtime.shutdown_background();
+    ended
 }
 
 async fn start_postgres(home: &Home, pg_bin: Option<PathBuf>) -> anyhow::Result<PrivatePostgres> {
@@ -128,8 +135,6 @@ async fn serve(
             Err(error)
         }
     };
-    // a ready file says that all of it runs
-    std::fs::remove_file(home.ready_file()).ok();
     pools.close().await;
     ended
 }

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use stalker_db::Pools;
 use stalker_db::claims::{self, ClaimedCheck, Cursors};
 use stalker_db::outcomes::{HostPolicy, Run};
+use stalker_domain::outcome::{LEASE_MARGIN_S, TIMEOUT_MAX_S};
 use stalker_domain::state::{Policy, State, advance};
 use stalker_domain::status::Status;
 use tokio::sync::Notify;
@@ -22,8 +23,8 @@ const REST: Duration = Duration::from_millis(40);
 /// How often the intervals in use are read again. A new check comes through the rush lane first, so nothing is
 /// late while its interval is not known yet.
 const INTERVALS_READ_EVERY: Duration = Duration::from_secs(1);
-/// No lease is longer: the largest timeout that a registration may ask for, and what a lease adds to it.
-const LONGEST_LEASE: Duration = Duration::from_secs(3600 + 15);
+/// No lease is longer.
+const LONGEST_LEASE: Duration = Duration::from_secs((TIMEOUT_MAX_S + LEASE_MARGIN_S) as u64);
 
 pub(crate) async fn run(
     config: Arc<Config>,
@@ -167,7 +168,9 @@ impl Runner {
     /// One check, from claimed to recorded. Whatever happens on the way is an outcome.
     async fn run(&self, held: Held<DueCheck>) {
         let check = &held.job.check;
-        let probed = self.probe.run(check).await;
+        let Some(probed) = self.probe.run(check).await else {
+            return; // the lease runs out, and a worker that can makes the call
+        };
         let step = advance(
             &remembered(check),
             probed.outcome.verdict,

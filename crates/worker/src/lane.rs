@@ -186,6 +186,10 @@ async fn claim_until<S: Source>(
         let pause = match source.claim(asked).await {
             Ok(jobs) => {
                 patience = Duration::from_millis(100);
+                if shutdown.is_cancelled() {
+                    let unstarted = jobs.iter().map(S::taken).collect();
+                    return source.give_back_unstarted(unstarted).await;
+                }
                 let is_more = jobs.len() == asked;
                 for job in jobs {
                     let Some(slot) = permits.pop() else { break };
@@ -230,7 +234,8 @@ async fn claim_until<S: Source>(
 
 /// Waits until some slots are free, and takes all that are.
 async fn free_slots(free: &Arc<Semaphore>, slots: usize) -> Vec<OwnedSemaphorePermit> {
-    let least = LEAST.min(slots);
+    // with few slots, a slow run must not hold up the others
+    let least = LEAST.min((slots / 4).max(1));
     let waited = free
         .clone()
         .acquire_many_owned(u32::try_from(least).unwrap_or(1))

@@ -4,7 +4,7 @@ pub(crate) mod http;
 
 use std::time::Duration;
 
-use reqwest::{Client, RequestBuilder, StatusCode};
+use reqwest::{Client, RequestBuilder, Response, StatusCode};
 use sha2::{Digest, Sha256};
 use stalker_db::notifications::ClaimedNotification;
 use stalker_domain::plugin_output::clip;
@@ -14,6 +14,8 @@ use crate::config::Channel;
 
 /// What one attempt may take.
 pub(crate) const TIMEOUT: Duration = Duration::from_secs(15);
+/// Bytes of a receiver's answer that are read.
+const ANSWER_MAX: usize = 64 * 1024;
 /// Bytes of a receiver's answer that are kept with the attempt.
 const EXCERPT: usize = 500;
 
@@ -79,6 +81,8 @@ async fn judge(request: RequestBuilder) -> Answer {
     let response = match request.send().await {
         Ok(response) => response,
         Err(error) => {
+            // A channel's URL may hold a secret.
+            let error = error.without_url();
             // Without a connection nothing can have arrived; behind one, nobody knows.
             let why = if error.is_timeout() {
                 format!("no answer within {} s", TIMEOUT.as_secs())
@@ -102,8 +106,8 @@ async fn judge(request: RequestBuilder) -> Answer {
         .headers()
         .get(reqwest::header::RETRY_AFTER)
         .and_then(|value| value.to_str().ok()?.parse().ok())
-        .map(|seconds: u64| Duration::from_secs(seconds.min(3600)));
-    let text = response.text().await.unwrap_or_default();
+        .map(|seconds: u64| Duration::from_secs(seconds.clamp(5, 3600)));
+    let text = beginning(response).await;
     let is_success = status.is_success() && says_success(&text);
     let is_worth_another_try = status.is_success()
         || status.is_server_error()
@@ -129,6 +133,18 @@ async fn judge(request: RequestBuilder) -> Answer {
         http_status: Some(status.as_u16()),
         excerpt: Some(clip(&text, EXCERPT).replace('\0', "\u{FFFD}")),
     }
+}
+
+/// As much of the answer as anybody reads. What breaks off in the middle has said what it said.
+async fn beginning(mut response: Response) -> String {
+    let mut body = Vec::new();
+    while let Ok(Some(chunk)) = response.chunk().await {
+        body.extend_from_slice(&chunk);
+        if body.len() > ANSWER_MAX {
+            break;
+        }
+    }
+    String::from_utf8_lossy(&body).into_owned()
 }
 
 fn says_success(text: &str) -> bool {

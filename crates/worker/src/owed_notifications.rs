@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use sqlx::PgPool;
-use stalker_db::notifications::{self, Attempt, ClaimedNotification, Verdict};
+use stalker_db::notifications::{self, Attempt, AttemptEnd, ClaimedNotification};
 use stalker_db::{Pools, checks};
 use stalker_domain::wire;
 use tokio::sync::Notify;
@@ -15,8 +15,8 @@ use crate::config::{Channel, Config};
 use crate::lane::{self, Held, Source, Taken};
 use crate::notify::{self, Answer, Message, Sender};
 
-/// Messages under way at the same time.
-const SLOTS: usize = 32;
+/// Messages under way at the same time on one channel.
+const SLOTS: usize = 8;
 /// How long to wait for a hint from the recorder. Other workers' notifications are found this late.
 const REST: Duration = Duration::from_millis(250);
 /// A claim outlives every provider's time-out, and what is needed to write down how it ended.
@@ -37,29 +37,34 @@ pub(crate) async fn run(
         sender: Sender::new()?,
         channels: config.channels.clone(),
     });
-    let source = OwedNotifications {
-        pool: pools.durable,
-        channels: config.channels.keys().cloned().collect(),
-        told,
-    };
-    let deliver = move |held: Held<ClaimedNotification>| {
+    // A lane of its own for each channel: one that is slow or dead delays no other.
+    let lanes = config.channels.keys().map(|channel| {
+        let source = OwedNotifications {
+            pool: pools.durable.clone(),
+            channel: channel.clone(),
+            told: told.clone(),
+        };
         let delivery = delivery.clone();
-        async move { delivery.deliver(&held.job).await }
-    };
-    lane::work(
-        "owed-notifications",
-        source,
-        SLOTS,
-        LEASE,
-        shutdown,
-        deliver,
-    )
-    .await
+        let deliver = move |held: Held<ClaimedNotification>| {
+            let delivery = delivery.clone();
+            async move { delivery.deliver(&held.job).await }
+        };
+        lane::work(
+            "owed-notifications",
+            source,
+            SLOTS,
+            LEASE,
+            shutdown.clone(),
+            deliver,
+        )
+    });
+    futures::future::try_join_all(lanes).await?;
+    Ok(())
 }
 
 struct OwedNotifications {
     pool: PgPool,
-    channels: Vec<String>,
+    channel: String,
     told: Arc<Notify>,
 }
 
@@ -70,7 +75,7 @@ impl Source for OwedNotifications {
         let lease_s = i32::try_from(LEASE.as_secs())?;
         Ok(notifications::claim_due(
             &self.pool,
-            &self.channels,
+            &self.channel,
             i64::try_from(free)?,
             rand::random::<i64>(),
             lease_s,
@@ -115,7 +120,7 @@ impl Delivery {
         };
         let answer = self.sender.send(channel, &message).await;
         let attempt = Attempt {
-            verdict: verdict(&answer, notification),
+            end: end(&answer, notification),
             may_have_arrived: answer.may_have_arrived,
             latency_ms: i32::try_from(began.elapsed().as_millis()).unwrap_or(i32::MAX),
             http_status: answer.http_status.map(i32::from),
@@ -157,27 +162,27 @@ impl Delivery {
             &notification.kind,
             &notification.dedup_key,
         );
-        match &attempt.verdict {
-            Verdict::Accepted => tracing::info!(%channel, %kind, %key, "notification accepted"),
-            Verdict::Refused(why) => {
+        match &attempt.end {
+            AttemptEnd::Accepted => tracing::info!(%channel, %kind, %key, "notification accepted"),
+            AttemptEnd::Refused(why) => {
                 tracing::error!(%channel, %kind, %key, %why, "notification refused for good")
             }
-            Verdict::Retry(why, after_ms) => {
+            AttemptEnd::Retry(why, after_ms) => {
                 tracing::warn!(%channel, %kind, %key, %why, after_ms, "notification not accepted; trying again")
             }
         }
     }
 }
 
-fn verdict(answer: &Answer, notification: &ClaimedNotification) -> Verdict {
+fn end(answer: &Answer, notification: &ClaimedNotification) -> AttemptEnd {
     match &answer.failure {
-        None => Verdict::Accepted,
-        Some(failure) if failure.is_permanent => Verdict::Refused(failure.why.clone()),
+        None => AttemptEnd::Accepted,
+        Some(failure) if failure.is_permanent => AttemptEnd::Refused(failure.why.clone()),
         Some(failure) => {
             let after = failure
                 .retry_after
                 .unwrap_or_else(|| notify::backoff(notification.attempt));
-            Verdict::Retry(
+            AttemptEnd::Retry(
                 failure.why.clone(),
                 i64::try_from(after.as_millis()).unwrap_or(i64::MAX),
             )

@@ -35,19 +35,20 @@ impl Probe {
         })
     }
 
-    pub(crate) async fn run(&self, check: &ClaimedCheck) -> Probed {
+    /// None if this worker itself could not make the call: then nothing is known of host and check.
+    pub(crate) async fn run(&self, check: &ClaimedCheck) -> Option<Probed> {
         match check.kind.as_str() {
             "agent" => self.agent.run(check).await,
-            other => Probed {
+            other => Some(Probed {
                 outcome: Outcome::without_output(
                     Verdict::Answered(Status::Unknown),
-                    format!(
+                    &format!(
                         "UNKNOWN: this worker does not know checks of kind {other}; is it older than the database?"
                     ),
                     Duration::ZERO,
                 ),
                 first_seen_cert_sha256: None,
-            },
+            }),
         }
     }
 }

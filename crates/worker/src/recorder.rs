@@ -6,9 +6,8 @@ use std::time::{Duration, Instant};
 
 use stalker_db::Pools;
 use stalker_db::outcomes::{self, HostPolicy, Run};
-use stalker_domain::outcome::{Outcome, Verdict};
+use stalker_domain::outcome::{LEASE_MARGIN_S, Outcome};
 use stalker_domain::state::Consequence;
-use stalker_domain::status::Status;
 use tokio::sync::{Notify, Semaphore, mpsc, oneshot};
 
 /// How long an outcome waits for company.
@@ -108,7 +107,11 @@ impl Batches {
 
     /// Tries until the leases have run out while the database is away. An error is about the values.
     async fn record_patiently(&self, runs: &[Run]) -> sqlx::Result<()> {
-        let given_up = Instant::now() + self.lease;
+        let own = runs
+            .iter()
+            .filter_map(|run| u32::try_from(run.check.timeout_s?).ok());
+        let own = own.map(|timeout_s| Duration::from_secs((timeout_s + LEASE_MARGIN_S).into()));
+        let given_up = Instant::now() + own.fold(self.lease, Duration::max);
         let mut pause = Duration::from_millis(50);
         loop {
             match outcomes::record(&self.pools, runs, self.policy).await {
@@ -122,7 +125,7 @@ impl Batches {
                     }
                     if recorded.is_telling {
                         tell(runs, &recorded.check_ids);
-                        self.told.notify_one();
+                        self.told.notify_waiters();
                     }
                     return Ok(());
                 }
@@ -140,18 +143,16 @@ impl Batches {
         }
     }
 
-    /// A run whose outcome poisons its batch is recorded as one that says so: shown, counted, and run again.
+    /// A run whose text poisons its batch is recorded with another text that says so. What it means stays: its status
+    /// is a number, and did no harm.
     async fn record_alone(&self, mut run: Run) {
         let Err(error) = self.record_patiently(std::slice::from_ref(&run)).await else {
             return;
         };
-        tracing::error!(%error, check_id = run.check.check_id, check = run.check.check_name, host = run.check.hostname, "outcome quarantined");
-        let text = format!("UNKNOWN: the outcome could not be recorded: {error}");
-        run.outcome = Outcome::without_output(
-            Verdict::Answered(Status::Unknown),
-            text,
-            run.outcome.latency,
-        );
+        let (host, check) = (&run.check.hostname, &run.check.check_name);
+        tracing::error!(%error, %host, %check, "output quarantined");
+        let text = format!("(its output could not be recorded: {error})");
+        run.outcome = Outcome::without_output(run.outcome.verdict, &text, run.outcome.latency);
         if let Err(error) = self.record_patiently(&[run]).await {
             tracing::error!(%error, "nor could that be recorded; the check runs again when its lease has run out");
         }

@@ -221,7 +221,7 @@ fn outcome(random: &mut StdRng) -> Outcome {
     match random.random_range(0..20) {
         0 => Outcome::without_output(
             Verdict::Unreachable,
-            "<urlopen error [Errno 111]>".to_owned(),
+            "<urlopen error [Errno 111]>",
             Duration::ZERO,
         ),
         code @ 1..4 => answered(code),
@@ -288,7 +288,7 @@ async fn suspend(stage: Rc<Stage>, mut random: StdRng) {
 /// A scheduler, quicker than any real one.
 async fn sweep(stage: Rc<Stage>) {
     while !stage.is_over() {
-        sweep::rush_what_was_lost(&stage.pools.durable)
+        sweep::rush_what_was_lost(&stage.pools.durable, 200)
             .await
             .expect("the database answers");
     }
@@ -304,7 +304,7 @@ async fn nothing_was_lost(stage: &Stage) {
     let mut cursors = Cursors::default();
     cursors.keep(&intervals_in_use(pool).await.expect("the database answers"));
     until("every check has run since calm returned", Duration::from_secs(20), async || {
-        sweep::rush_what_was_lost(pool).await.expect("the database answers");
+        sweep::rush_what_was_lost(pool, 200).await.expect("the database answers");
         let taken = claim_due(pool, &mut cursors, 500, 250, stage.new_lease(), LEASE_S).await.expect("a claim works");
         stage.record(&taken, |_| answered(0)).await;
         let waiting = "select count(*) from check_state where not suspended and not removed and (last_at is null or last_at < $1::timestamptz)";

@@ -75,7 +75,7 @@ async fn a_removed_check_is_resolved() {
     let told = receiver.settled(2, QUIET).await;
     assert_eq!(told[1].text("event_type"), "resolve");
     assert_eq!(told[1].text("incident_key"), told[0].text("incident_key"));
-    assert_eq!(told[1].text("description"), "check_a on web1 is UP");
+    assert_eq!(told[1].text("description"), "check_a on web1 was removed");
     assert_eq!(told[1].body["details"]["check"], "check_a");
     stage
         .told(&["trigger accepted 1", "resolve accepted 1"])

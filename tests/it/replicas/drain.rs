@@ -44,7 +44,10 @@ async fn finishes_what_runs() {
     agent.delay(Duration::ZERO);
     let _second = installation.start("worker").await;
     let all = async || self::recorded(&database).await;
-    until_seen("the rest has run", PATIENCE, all, |n| *n == 2 * SLOTS as i64).await;
+    until_seen("the rest has run", PATIENCE, all, |n| {
+        *n == 2 * SLOTS as i64
+    })
+    .await;
     let most = async || agent.runs().into_values().max();
     let what = "nothing runs twice";
     stays(what, Duration::from_secs(2), most, |most| *most == Some(1)).await;
@@ -89,7 +92,8 @@ async fn register(installation: &Installation, agent: &Agent, n: usize) {
 }
 
 async fn leased(database: &TestDatabase) -> i64 {
-    let sql = "select count(*) from check_state where lease is not null or leased_until is not null";
+    let sql =
+        "select count(*) from check_state where lease is not null or leased_until is not null";
     count(database.pool(), sql).await
 }
 

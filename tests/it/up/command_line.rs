@@ -70,7 +70,7 @@ fn config_shows_what_is_in_force_and_hides_secrets() {
     );
     assert_eq!(
         shown["channels"]["pager"]["url"].as_str(),
-        Some("http://pager.example/")
+        Some("http://pager.example/(hidden)")
     );
     // the environment wins over the file, and what neither names has its default
     assert_eq!(shown["worker"]["slots"].as_integer(), Some(9));

@@ -19,16 +19,27 @@ pub(super) fn hide(values: &mut toml::Table) {
             toml::Value::Boolean(_) => {}
             value if is_secret => *value = HIDDEN.into(),
             toml::Value::String(text) if name == "url" => {
-                // between the user's name and the host: `//user:password@host`
-                if let Some((before, at)) = text.rsplit_once('@')
-                    && let Some((user, _)) = before.rsplit_once(':')
-                    && user.contains("//")
-                {
-                    *text = format!("{user}:{HIDDEN}@{at}");
-                }
+                *text = without_secrets(text);
             }
             _ => {}
         }
+    }
+}
+
+/// A URL without its password, and without the path of a web address: a webhook's path is its key.
+fn without_secrets(url: &str) -> String {
+    let (scheme, rest) = url.split_once("://").unwrap_or(("", url));
+    if scheme.starts_with("http") {
+        let host = rest.split(['/', '?']).next().unwrap_or_default();
+        let host = host.rsplit('@').next().unwrap_or_default();
+        return format!("{scheme}://{host}/{HIDDEN}");
+    }
+    match rest
+        .rsplit_once('@')
+        .and_then(|(user, at)| Some((user.split_once(':')?.0, at)))
+    {
+        Some((user, at)) => format!("{scheme}://{user}:{HIDDEN}@{at}"),
+        None => url.to_owned(),
     }
 }
 
@@ -39,13 +50,14 @@ mod tests {
     #[test]
     fn secrets_are_hidden() {
         let mut values: toml::Table =
-            "[a]\napi_key = 'x'\nurl = 'postgres://u:pw@h/d'\nstable_keys = true\nslots = 1"
+            "[a]\napi_key = 'x'\nb.url = 'https://u:p@hooks.example/T0/x?k=1'\nurl = 'postgres://u:pw@h/d'\nstable_keys = true\nslots = 1"
                 .parse()
                 .expect("toml");
         hide(&mut values);
         assert_eq!(
             toml::to_string(&values).expect("toml"),
-            "[a]\napi_key = \"(hidden)\"\nslots = 1\nstable_keys = true\nurl = \"postgres://u:(hidden)@h/d\"\n"
+            "[a]\napi_key = \"(hidden)\"\nslots = 1\nstable_keys = true\nurl = \"postgres://u:(hidden)@h/d\"\n\n\
+             [a.b]\nurl = \"https://hooks.example/(hidden)\"\n"
         );
     }
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use anyhow::{Context, bail, ensure};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use tokio::process::{Child, Command};
+use tokio::process::{Child, ChildStdin, Command};
 use tokio_util::sync::CancellationToken;
 
 use super::home::Home;
@@ -73,19 +73,27 @@ pub(super) async fn start(
             command.env("STALKER_AGENT__MAIN__REGISTER_KEY", &register_key);
             // a group of its own: Ctrl-C reaches us first, and we end it in its turn
             command
-                .stdin(Stdio::null())
+                .arg("--until-stdin-ends")
+                .stdin(Stdio::piped())
                 .process_group(0)
                 .kill_on_drop(true);
-            let agent = command
+            let mut agent = command
                 .spawn()
                 .with_context(|| format!("cannot start {}", executable.display()))?;
-            Guarded::new(agent)
+            let tether = agent
+                .stdin
+                .take()
+                .context("the agent has no standard input")?;
+            Ok(Tethered {
+                agent,
+                _tether: tether,
+            })
         }
     };
-    let mut guarded = command()?;
-    let url = listening(&mut guarded.agent, &ready_file, shutdown).await?;
+    let mut tethered = command()?;
+    let url = listening(&mut tethered.agent, &ready_file, shutdown).await?;
     let stop = CancellationToken::new();
-    let keeper = tokio::spawn(keep(guarded, command, stop.clone()));
+    let keeper = tokio::spawn(keep(tethered, command, stop.clone()));
     Ok(Agent { url, keeper, stop })
 }
 
@@ -118,44 +126,22 @@ async fn listening(
     bail!("the agent did not listen within 15 s")
 }
 
-/// An agent that does not outlive us, however we end: a shell waits for our end of its pipe to be closed, which a
-/// SIGKILL does too, and then ends the agent.
-struct Guarded {
+/// An agent that does not outlive us, however we end: it stops when its standard input does.
+struct Tethered {
     agent: Child,
-    _guard: Child,
-}
-
-impl Guarded {
-    fn new(agent: Child) -> anyhow::Result<Self> {
-        let pid = agent.id().context("the agent ended while starting")?;
-        let mut guard = Command::new("/bin/sh");
-        guard.args([
-            "-c",
-            "read -r _; kill \"$1\"",
-            "agent-guard",
-            &pid.to_string(),
-        ]);
-        guard.stdin(Stdio::piped()).stderr(Stdio::null());
-        // a group of its own: what is sent to ours must not take it along
-        guard.process_group(0).kill_on_drop(true);
-        let guard = guard.spawn().context("cannot start /bin/sh")?;
-        Ok(Self {
-            agent,
-            _guard: guard,
-        })
-    }
+    _tether: ChildStdin,
 }
 
 async fn keep(
-    mut guarded: Guarded,
-    command: impl Fn() -> anyhow::Result<Guarded>,
+    mut tethered: Tethered,
+    command: impl Fn() -> anyhow::Result<Tethered>,
     stop: CancellationToken,
 ) {
     let mut pause = Duration::from_secs(1);
     loop {
         tokio::select! {
-            () = stop.cancelled() => return end(guarded).await,
-            status = guarded.agent.wait() => tracing::error!(?status, "the agent ended; starting it again in {pause:?}"),
+            () = stop.cancelled() => return end(tethered).await,
+            status = tethered.agent.wait() => tracing::error!(?status, "the agent ended; starting it again in {pause:?}"),
         }
         if stop
             .run_until_cancelled(tokio::time::sleep(pause))
@@ -166,13 +152,13 @@ async fn keep(
         }
         pause = (pause * 2).min(Duration::from_secs(60));
         match command() {
-            Ok(again) => guarded = again,
+            Ok(again) => tethered = again,
             Err(error) => tracing::error!("{error:#}"),
         }
     }
 }
 
-async fn end(Guarded { mut agent, _guard }: Guarded) {
+async fn end(Tethered { mut agent, _tether }: Tethered) {
     if let Some(pid) = agent.id().and_then(|pid| i32::try_from(pid).ok()) {
         kill(Pid::from_raw(pid), Signal::SIGTERM).ok();
     }

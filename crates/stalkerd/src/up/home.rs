@@ -1,13 +1,13 @@
 //! The home: one folder with all that `stalkerd up` keeps. Every secret in it is made here, and is nobody's default.
 
 use std::fs;
-use std::io::Write as _;
 use std::net::SocketAddr;
-use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 
+use crate::private_file;
 use crate::settings::Settings;
 
 const EXAMPLE: &str = include_str!("check_example.sh");
@@ -83,7 +83,7 @@ impl Home {
         settings: &Settings,
     ) -> anyhow::Result<()> {
         let key = settings.api.api_key.as_deref().unwrap_or_default();
-        write_private(
+        private_file::write(
             &self.client_file(),
             &format!("stalkerweb_url=http://{api}\nstalkerweb_api_key={key}\n"),
         )
@@ -104,7 +104,7 @@ impl Home {
             fresh_key(),
             fresh_key()
         );
-        write_private(&self.settings_file(), &text)
+        private_file::write(&self.settings_file(), &text)
     }
 
     fn make_example(&self) -> anyhow::Result<()> {
@@ -128,18 +128,4 @@ fn fresh_key() -> String {
         .iter()
         .map(|byte| format!("{byte:02x}"))
         .collect()
-}
-
-/// Writes a file that only its owner may read, from its first byte on.
-fn write_private(file: &Path, text: &str) -> anyhow::Result<()> {
-    let partial = file.with_extension("partial");
-    fs::remove_file(&partial).ok();
-    let written = fs::OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(&partial)
-        .and_then(|mut open| open.write_all(text.as_bytes()))
-        .and_then(|()| fs::rename(&partial, file));
-    written.with_context(|| format!("cannot write {}", file.display()))
 }

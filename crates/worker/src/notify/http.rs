@@ -27,12 +27,12 @@ pub struct HttpChannel {
 
 impl HttpChannel {
     pub(crate) fn validate(&self) -> anyhow::Result<()> {
-        let url =
-            reqwest::Url::parse(&self.url).with_context(|| format!("url = {:?}", self.url))?;
+        // What is wrong is said without the URL, which may hold a secret.
+        let url = reqwest::Url::parse(&self.url).context("url cannot be read")?;
         ensure!(
             matches!(url.scheme(), "http" | "https"),
-            "url = {:?} is neither http nor https",
-            self.url
+            "url is neither http nor https, but {}",
+            url.scheme()
         );
         ensure!(
             self.service_key.as_deref() != Some(""),
@@ -46,7 +46,6 @@ impl HttpChannel {
 impl std::fmt::Debug for HttpChannel {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("HttpChannel")
-            .field("url", &self.url)
             .field("prefix", &self.prefix)
             .finish_non_exhaustive()
     }
@@ -118,6 +117,7 @@ fn description(message: &Message<'_>) -> String {
     }
     let is_now = match about.close_reason.as_deref() {
         Some("removed") => "was removed",
+        Some("no check left") => "has no check left that could tell",
         _ => "is UP",
     };
     match about.closed_at {

@@ -10,7 +10,7 @@ use reqwest::{Client, Response, StatusCode, Url};
 use sqlx::PgPool;
 use stalker_db::claims::ClaimedCheck;
 use stalker_db::pins;
-use stalker_domain::outcome::{Outcome, Verdict};
+use stalker_domain::outcome::{Outcome, REQUEST_MARGIN_S, Verdict};
 use stalker_domain::plugin_output;
 use stalker_domain::status::Status;
 use stalker_domain::wire::{AgentAnswer, CHECK_KEY_HEADER, ScriptResult};
@@ -20,11 +20,13 @@ use super::certificates;
 use super::directory::{self, Directory, Resolver, name_of};
 use crate::config::Config;
 
-/// What a request may take beyond its script's timeout.
-const REQUEST_MARGIN: Duration = Duration::from_secs(5);
+/// What a request may take beyond its script's timeout; and how soon a kept connection shows that it was dead.
+const REQUEST_MARGIN: Duration = Duration::from_secs(REQUEST_MARGIN_S as u64);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Kept connections end before the agent would end them.
 const IDLE: Duration = Duration::from_secs(90);
+/// ENOMEM, ENFILE, EMFILE, EADDRNOTAVAIL, ENOBUFS: the caller's own trouble.
+const OURS: [i32; 5] = [12, 23, 24, 99, 105];
 /// Bytes of an agent's answer (decision 11).
 const ANSWER_MAX: usize = 1024 * 1024;
 
@@ -45,6 +47,8 @@ enum Failure {
     Unreachable(i32, String),
     /// The agent answered, or is one that may be silent: this is the check's own failure.
     Answered(String),
+    /// This worker lacks what a call needs (files, memory, ports), which says nothing about the agent.
+    Ours(String),
     /// A kept connection was reset, which says nothing but that it was old.
     StaleConnection(String),
 }
@@ -76,24 +80,31 @@ impl AgentProbe {
         })
     }
 
-    pub(super) async fn run(&self, check: &ClaimedCheck) -> Probed {
+    pub(super) async fn run(&self, check: &ClaimedCheck) -> Option<Probed> {
         let began = Instant::now();
         self.directory.note(check);
         let mut result = self.call(&self.kept, check).await;
-        if let Err(Failure::StaleConnection(_)) = result {
+        // Later than that a script may have run, and a second one would outlive the lease.
+        if matches!(result, Err(Failure::StaleConnection(_))) && began.elapsed() < REQUEST_MARGIN {
             result = self.call(&self.fresh, check).await;
         }
         let latency = began.elapsed();
-        match result {
-            Ok((script, shown)) => Probed {
-                outcome: outcome(script, latency),
-                first_seen_cert_sha256: shown.filter(|_| check.cert_sha256.is_none()),
-            },
-            Err(failure) => Probed {
-                outcome: failed(failure, latency),
-                first_seen_cert_sha256: None,
-            },
-        }
+        let (outcome, first_seen_cert_sha256) = match result {
+            Ok((script, shown)) => (
+                outcome(&script, latency),
+                shown.filter(|_| check.cert_sha256.is_none()),
+            ),
+            Err(Failure::Ours(why)) => {
+                let (host, name) = (&check.hostname, &check.check_name);
+                tracing::error!(%host, check = %name, "this worker cannot make the call: {why}");
+                return None;
+            }
+            Err(failure) => (failed(failure, latency), None),
+        };
+        Some(Probed {
+            outcome,
+            first_seen_cert_sha256,
+        })
     }
 
     /// One request. The fingerprint that was shown comes along.
@@ -158,6 +169,11 @@ impl AgentProbe {
         }
         let system = source::<io::Error>(error);
         let number = system.and_then(io::Error::raw_os_error);
+        if let (Some(number), Some(system)) = (number, system)
+            && OURS.contains(&number)
+        {
+            return Failure::Ours(system.to_string());
+        }
         if error.is_connect() {
             return match (error.is_timeout(), number, system) {
                 (true, _, _) => Failure::Unreachable(
@@ -258,44 +274,28 @@ fn read(check: &ClaimedCheck, status: StatusCode, body: &[u8]) -> Result<ScriptR
     }
 }
 
-fn outcome(script: ScriptResult, latency: Duration) -> Outcome {
-    // Postgres refuses NUL, and an original agent does not take it out.
-    let without_nul = |text: String| {
-        if text.contains('\0') {
-            text.replace('\0', "\u{FFFD}")
-        } else {
-            text
-        }
-    };
-    let (out, err) = (without_nul(script.out), without_nul(script.err));
-    Outcome {
-        verdict: Verdict::Answered(Status::from_exit_code(script.status)),
-        output: plugin_output::parse(&out, &err, script.truncated),
-        out,
-        err,
-        latency,
-    }
+fn outcome(script: &ScriptResult, latency: Duration) -> Outcome {
+    let status = Status::from_exit_code(script.status);
+    Outcome::of_script(status, &script.out, &script.err, script.truncated, latency)
 }
 
 fn failed(failure: Failure, latency: Duration) -> Outcome {
-    match failure {
+    let (verdict, text) = match failure {
         // The original's client finds unreachable hosts by these first words.
-        Failure::Unreachable(number, why) => Outcome::without_output(
+        Failure::Unreachable(number, why) => (
             Verdict::Unreachable,
             format!("<urlopen error [Errno {number}] {why}>"),
-            latency,
         ),
-        Failure::StaleConnection(why) => Outcome::without_output(
+        Failure::StaleConnection(why) | Failure::Ours(why) => (
             Verdict::Unreachable,
             format!("<urlopen error [Errno 104] {why}>"),
-            latency,
         ),
-        Failure::Answered(why) => Outcome::without_output(
+        Failure::Answered(why) => (
             Verdict::Answered(Status::Unknown),
             format!("UNKNOWN: {why}"),
-            latency,
         ),
-    }
+    };
+    Outcome::without_output(verdict, &text, latency)
 }
 
 fn shown(response: &Response) -> Option<String> {
