@@ -8,6 +8,7 @@ use nix::sys::signal::Signal;
 use sqlx::{Connection, PgPool};
 use stalker_tests::agent::Agent;
 use stalker_tests::database::TestDatabase;
+use stalker_tests::fixture::make_due_now;
 use stalker_tests::private_postgres::PrivatePostgres;
 use stalker_tests::process;
 use stalker_tests::receiver::Receiver;
@@ -238,10 +239,7 @@ impl Stage {
         api.api()
             .register_simulated(&agent, "web1", &names, INTERVAL_S)
             .await;
-        sqlx::query("update check_state set rush_at = now()")
-            .execute(database.pool())
-            .await
-            .expect("they can be made due");
+        make_due_now(database.pool()).await;
         let stage = Self {
             worker: installation.start("worker").await,
             database,
@@ -270,15 +268,16 @@ impl Stage {
 
     /// Waits until every check has failed with this text, and looks whether anything says that it did so twice.
     async fn each_failed_once(&self, out: &str) {
-        let failed = async || -> i64 {
-            sqlx::query_scalar("select count(*) from check_state where fails = 1 and hard and lease is null and out = $1")
-                .bind(out)
-                .fetch_one(self.pool())
+        let seen = "select out, fails, hard, lease is not null, count(*) from check_state group by 1, 2, 3, 4";
+        let seen = async || -> Vec<(String, i32, bool, bool, i64)> {
+            sqlx::query_as(seen)
+                .fetch_all(self.pool())
                 .await
                 .expect("the database answers")
         };
-        until_seen("each has failed once", TAKEN_OVER, failed, |n| {
-            *n == CHECKS as i64
+        let wanted = [(out.to_owned(), 1, true, false, CHECKS as i64)];
+        until_seen("each has failed once", TAKEN_OVER, seen, |seen| {
+            *seen == wanted
         })
         .await;
         for table in [

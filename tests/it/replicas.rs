@@ -27,7 +27,7 @@ const QUIET: Duration = Duration::from_secs(4);
 async fn each_due_check_is_run_once() {
     let agent = Agent::start(CHECK_KEY).await;
     let database = TestDatabase::new().await;
-    let replicas = Replicas::start(&agent, &database, 200).await;
+    let replicas = Replicas::start(&agent, &database, 60).await;
     make_due(database.pool()).await;
     replicas.run_each_once(&agent, &database).await;
 }

@@ -17,7 +17,7 @@ use crate::until::until;
 /// What a child may see of our environment: what it needs to start. Above all not the user's `DATABASE_URL`.
 const INHERITED: [&str; 6] = ["PATH", "HOME", "USER", "TMPDIR", "LANG", "RUST_BACKTRACE"];
 
-/// A command with nothing of our environment but [`INHERITED`], and nothing to read.
+/// A command with nothing of our environment but what executables need to be found and to write, and nothing to read.
 #[must_use]
 pub fn command(executable: &Path) -> Command {
     let mut command = Command::new(executable);

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use stalker_tests::agent::Agent;
+use stalker_tests::fixture::make_due_now;
 use stalker_tests::server::CHECK_KEY;
 use stalker_tests::until::until_seen;
 
@@ -94,10 +95,7 @@ async fn many_checks_share_connections() {
     let runs = async || agent.runs().into_values().sum::<usize>();
     until_seen("all have run", MANY, runs, |n| *n >= CHECKS).await;
     let spread = agent.connections();
-    sqlx::query("update check_state set rush_at = now()")
-        .execute(stage.database.pool())
-        .await
-        .expect("they can be made due at once");
+    make_due_now(stage.database.pool()).await;
     until_seen("all have run again", MANY, runs, |n| *n >= 2 * CHECKS).await;
     let at_once = agent.connections() - spread;
     eprintln!("{spread} connections for {CHECKS} spread runs, {at_once} for {CHECKS} at once");

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use stalker_tests::agent::Agent;
 use stalker_tests::database::TestDatabase;
+use stalker_tests::fixture::make_due_now;
 use stalker_tests::server::{CHECK_KEY, Installation};
 use stalker_tests::until::{stays, until_seen};
 
@@ -20,9 +21,7 @@ async fn finishes_what_runs() {
     agent.delay(Duration::from_secs(3));
     let database = TestDatabase::new().await;
     let installation = Installation::new(&database).set("worker.slots", SLOTS as i64);
-    register(&installation, &agent, 2 * SLOTS).await;
-    let due = "update check_state set rush_at = now()";
-    super::execute(database.pool(), due).await;
+    register(&installation, &agent, &database, 2 * SLOTS).await;
 
     let mut first = installation.start("worker").await;
     // Half of the slots: the others are kept free of the rush lane.
@@ -63,7 +62,7 @@ async fn gives_back_what_hangs() {
     let installation = Installation::new(&database)
         .set("worker.check_timeout", 60)
         .set("worker.lease", 75);
-    register(&installation, &agent, SLOTS).await;
+    register(&installation, &agent, &database, SLOTS).await;
 
     let mut first = installation.start("worker").await;
     let begun = async || agent.runs().len();
@@ -82,13 +81,14 @@ async fn gives_back_what_hangs() {
     assert!(runs.values().all(|n| *n == 2), "{runs:?}");
 }
 
-async fn register(installation: &Installation, agent: &Agent, n: usize) {
+async fn register(installation: &Installation, agent: &Agent, database: &TestDatabase, n: usize) {
     let names: Vec<String> = (0..n).map(|i| format!("check_{i}")).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     let api = installation.start("api").await;
     api.api()
         .register_simulated(agent, "web1", &names, INTERVAL_S)
         .await;
+    make_due_now(database.pool()).await;
 }
 
 async fn leased(database: &TestDatabase) -> i64 {
