@@ -4,8 +4,10 @@
 
 mod chaos;
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use futures::future::join_all;
 use sqlx::PgPool;
 use stalker_db::claims::{ClaimedCheck, Cursors, claim_due, intervals_in_use};
 use stalker_db::outcomes::{HostPolicy, Run, record};
@@ -17,6 +19,7 @@ use stalker_domain::status::Status;
 use stalker_tests::database::TestDatabase;
 use stalker_tests::fixture::{OUT, Past, add_checks};
 use stalker_tests::until::until;
+use stalker_worker::recorder::Recorder;
 
 /// The largest batch that a recorder makes.
 const BATCH: i32 = 500;
@@ -95,7 +98,7 @@ async fn healthy_runs_update_in_place() {
     assert!(ratio >= 0.95, "{ratio}");
 }
 
-/// A batch and all that follows from it are one transaction, however much follows.
+/// What is handed to the recorder at once is one transaction, and so is all that follows from it.
 #[tokio::test]
 async fn five_hundred_outcomes_are_one_commit() {
     let database = TestDatabase::with_clock().await;
@@ -104,23 +107,25 @@ async fn five_hundred_outcomes_are_one_commit() {
     let mut worker = Worker::new(&pools).await;
     database.advance(Duration::from_secs(60)).await;
     let taken = worker.claim().await;
-    let runs: Vec<Run> = taken
+    let recorder = Recorder::start(
+        pools,
+        HOSTS,
+        Arc::default(),
+        Duration::from_secs(LEASE_S as u64),
+    );
+    let handed = taken
         .iter()
         .enumerate()
-        .map(|(i, check)| run_of(check, answered(if i % 5 == 0 { 2 } else { 0 })))
-        .collect();
-    let recorded = record(&pools, &runs, HOSTS)
-        .await
-        .expect("the database answers");
-    assert_eq!(recorded.check_ids.len(), 500);
+        .map(|(i, check)| recorder.record(run_of(check, answered(if i % 5 == 0 { 2 } else { 0 }))));
+    join_all(handed).await;
     // A row bears the number of the transaction that wrote it.
     let transactions = "select count(distinct xmin::text) from (
         select xmin from check_state union all select xmin from outputs union all select xmin from state_changes) as written";
     assert_eq!(count(database.pool(), transactions).await, 1);
-    assert_eq!(
-        count(database.pool(), "select count(*) from state_changes").await,
-        100
-    );
+    let runs = "select count(*) from check_state where last_at is not null and lease is null";
+    assert_eq!(count(database.pool(), runs).await, 500);
+    let changes = "select count(*) from state_changes";
+    assert_eq!(count(database.pool(), changes).await, 100);
 }
 
 /// Claims and records as a worker does, without a network between.

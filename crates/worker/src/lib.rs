@@ -10,7 +10,7 @@ mod lane;
 mod notify;
 mod owed_notifications;
 mod probe;
-mod recorder;
+pub mod recorder;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -19,7 +19,7 @@ const AT_ONCE: usize = 2;
 
 /// A handle to the recorder.
 #[derive(Debug)]
-pub(crate) struct Recorder {
+pub struct Recorder {
     outcomes: mpsc::Sender<Waiting>,
 }
 
@@ -29,13 +29,8 @@ struct Waiting {
 }
 
 impl Recorder {
-    /// Starts recording. `told` is notified when something may be owed; `lease` is how long trying again makes sense.
-    pub(crate) fn start(
-        pools: Pools,
-        policy: HostPolicy,
-        told: Arc<Notify>,
-        lease: Duration,
-    ) -> Self {
+    /// Starts recording, until the handle is dropped. `told` is notified when something may be owed; `lease` is how long trying again makes sense.
+    pub fn start(pools: Pools, policy: HostPolicy, told: Arc<Notify>, lease: Duration) -> Self {
         let (outcomes, received) = mpsc::channel(2 * BATCH);
         let batches = Arc::new(Batches {
             pools,
@@ -48,7 +43,7 @@ impl Recorder {
     }
 
     /// Returns when the outcome was recorded, or refused by the fence, or given up.
-    pub(crate) async fn record(&self, run: Run) {
+    pub async fn record(&self, run: Run) {
         let (recorded, done) = oneshot::channel();
         if self.outcomes.send(Waiting { run, recorded }).await.is_ok() {
             // an error says that it was given up, which was logged where it happened

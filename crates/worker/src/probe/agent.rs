@@ -249,7 +249,9 @@ fn read(check: &ClaimedCheck, status: StatusCode, body: &[u8]) -> Result<ScriptR
     };
     match status {
         StatusCode::OK => {
-            let mut answer: AgentAnswer = serde_json::from_slice(body).map_err(|error| {
+            // An agent that does not look at its script's bytes must not lose the whole answer for one of them.
+            let body = String::from_utf8_lossy(body);
+            let mut answer: AgentAnswer = serde_json::from_str(&body).map_err(|error| {
                 Failure::Answered(format!("the agent's answer cannot be read: {error}"))
             })?;
             answer.remove(&check.check_name).ok_or_else(|| {
