@@ -155,6 +155,9 @@ async fn checks_and_hosts_have_the_shape_of_the_wire() {
     assert_eq!(host["roles"], json!(["server"]));
     let definition = json!({"cmd": "/usr/lib/nagios/plugins/check_load", "args": "-w 1,5,10 -c 2,10,15", "interval": 15, "follow_up": 15, "priority": 1});
     assert_eq!(host["checks"]["check_load"], definition);
+    served
+        .run("update check_state set rush_at = null, due_at = now() + interval '1 hour'")
+        .await;
     assert_eq!(
         served.api.read("/stats").await,
         json!({"here": {"qsize": 0, "failing": 1, "flapping": 1, "suspended": 1, "checks": 2, "pending": 1}})

@@ -32,15 +32,15 @@ const OUTAGE: Duration = Duration::from_secs(8);
 async fn killed_workers_checks_run_elsewhere() {
     let mut stage = Stage::in_mid_run(Duration::from_mins(10)).await;
     stage.worker.process.kill();
-    stage.agent_says(2, "CRITICAL - the second");
-    let _scheduler = stage.installation.start("scheduler").await;
-    let _second = stage.installation.start("worker").await;
     let leased = "select count(*) from check_state where leased_until >= now()";
     assert_eq!(
         count(stage.pool(), leased).await,
         CHECKS as i64,
         "the dead one's leases stand"
     );
+    stage.agent_says(2, "CRITICAL - the second");
+    let _scheduler = stage.installation.start("scheduler").await;
+    let _second = stage.installation.start("worker").await;
 
     stage.each_failed_once("CRITICAL - the second").await;
     let runs = stage.agent.runs();

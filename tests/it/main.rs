@@ -13,4 +13,5 @@ mod main_job;
 mod notifications;
 mod postgres;
 mod replicas;
+mod state_changes;
 mod up;

@@ -162,6 +162,14 @@ async fn up_killed_leaves_nothing() {
     let mut killed = Server::up(home.path()).await;
     let family = Family::of(killed.process.pid());
     assert_eq!(family.alive().len(), 3, "{family:?}");
+    let api = killed.api();
+    until_seen(
+        "all are registered",
+        PATIENCE,
+        async || checks(&api).await,
+        |checks| checks.len() == CHECKS.len(),
+    )
+    .await;
     killed.process.kill();
     let look = async || family.alive();
     until_seen("all of it has ended", END, look, Vec::is_empty).await;

@@ -36,9 +36,9 @@ impl Ini {
     /// Reads and parses `path`.
     ///
     /// # Errors
-    /// When the file cannot be read or is not UTF-8.
+    /// When the file cannot be read. A byte that is not UTF-8, as in an old comment, becomes U+FFFD.
     pub(crate) fn read(path: &Path) -> io::Result<Self> {
-        let mut ini = Self::parse(&fs::read_to_string(path)?);
+        let mut ini = Self::parse(&String::from_utf8_lossy(&fs::read(path)?));
         ini.path = path.to_owned();
         Ok(ini)
     }

@@ -190,7 +190,13 @@ fn is_away(error: &sqlx::Error) -> bool {
 
 /// A rule that only the database could check, said as the client's mistake.
 fn refused_by_constraint(error: &sqlx::Error) -> Option<Error> {
-    let (at, message) = match error.as_database_error()?.constraint()? {
+    let error = error.as_database_error()?;
+    if error.code().as_deref() == Some("22021") {
+        return Some(Error::BadRequest(
+            "the request holds a character that cannot be kept: NUL".to_owned(),
+        ));
+    }
+    let (at, message) = match error.constraint()? {
         "hosts_hostname_is_named" => ("hostname", "must not be empty"),
         "hosts_port_is_a_port" => ("port", "must be from 1 to 65535"),
         "hosts_pin_is_a_fingerprint" => ("cert_sha256", "must be 64 lower-case hexadecimal digits"),

@@ -204,12 +204,15 @@ fn fingerprint(value: &Value) -> Result<String, String> {
     Ok(hex)
 }
 
-/// A key is sent as a header.
+/// A key is sent as a header; an original agent's may be a phrase.
 fn header_text(value: &Value) -> Result<String, String> {
     let key = text(value)?;
-    if key.is_empty() || key.len() > LONGEST_NAME || !key.bytes().all(|b| b.is_ascii_graphic()) {
+    if key.is_empty()
+        || key.len() > LONGEST_NAME
+        || !key.bytes().all(|b| b == b' ' || b.is_ascii_graphic())
+    {
         return Err(format!(
-            "must be 1 to {LONGEST_NAME} printable ASCII characters without spaces"
+            "must be 1 to {LONGEST_NAME} printable ASCII characters"
         ));
     }
     Ok(key)

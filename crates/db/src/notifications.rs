@@ -18,10 +18,6 @@ pub struct ClaimedNotification {
     pub dedup_key: String,
     /// Which attempt this is, from 1.
     pub attempt: i32,
-    /// When it was first owed.
-    pub created_at: DateTime<Utc>,
-    /// `check`, `host` or `flood`.
-    pub alert_kind: String,
     /// The check, if the alert is of one.
     pub check_id: Option<i64>,
     /// The host's name.
@@ -176,8 +172,8 @@ pub async fn claim_due(
             returning *),
         counted as (
             insert into attempts (notification_id, n) select notification_id, attempts from claimed)
-        select c.notification_id, c.lease as "lease!", c.channel, c.kind, c.dedup_key, c.attempts as attempt, c.created_at,
-               a.kind as alert_kind, a.check_id, a.hostname, a.ip, a.check_name, a.priority, a.status, a.fails, a.out,
+        select c.notification_id, c.lease as "lease!", c.channel, c.kind, c.dedup_key, c.attempts as attempt,
+               a.check_id, a.hostname, a.ip, a.check_name, a.priority, a.status, a.fails, a.out,
                a.opened_at, a.closed_at, a.close_reason,
                exists (select from notifications x
                        where x.alert_id = c.alert_id and x.channel = c.channel and x.kind <> 'resolve' and x.state = 'accepted') as "is_known!"

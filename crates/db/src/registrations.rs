@@ -146,16 +146,16 @@ async fn upsert_definitions(
 }
 
 /// Gives each check that has none yet its place on the grid, and a first run within 8 s, whatever its interval: its
-/// result is there within 10.
+/// result is there within 10. A few together need not be spread so far.
 async fn plan_new(conn: &mut PgConnection, host_id: i64) -> sqlx::Result<usize> {
     let planned = sqlx::query!(
         r#"
         insert into check_state (check_id, interval_s, phase_ms, timeout_s, due_at, rush_at)
         select n.check_id, n.interval_s, n.phase_ms, n.timeout_s,
             timestamptz 'epoch' + ((n.now_ms - n.phase_ms) / n.interval_ms * n.interval_ms + n.interval_ms + n.phase_ms) * interval '1 ms',
-            now() + random() * least(n.interval_s, 8) * interval '1 s'
+            now() + random() * least(n.interval_s, 8, 1 + n.together / 10.0) * interval '1 s'
         from (
-            select k.check_id, k.interval_s, k.timeout_s, k.interval_s * 1000::bigint as interval_ms,
+            select k.check_id, k.interval_s, k.timeout_s, k.interval_s * 1000::bigint as interval_ms, count(*) over () as together,
                 floor(random() * k.interval_s * 1000)::integer as phase_ms, floor(extract(epoch from now()) * 1000)::bigint as now_ms
             from checks k
             where k.host_id = $1 and k.removed_at is null

@@ -56,7 +56,6 @@ pub struct Options {
 /// A running private PostgreSQL. Dropping it lets the supervisor stop the server, without waiting for that.
 pub struct PrivatePostgres {
     url: String,
-    place: Place,
     keeper: Keeper,
 }
 
@@ -75,23 +74,13 @@ impl PrivatePostgres {
         cluster::create_if_missing(&bin, &place, &account, options.durable)?;
         let url = url(&place.socket_dir());
         let keeper = Keeper::start(&options, &place, &bin, lock)?;
-        Ok(Self { url, place, keeper })
+        Ok(Self { url, keeper })
     }
 
     /// `postgres://stalker@localhost/stalker?host=/socket/folder`. The role is a superuser, so that tests can create
     /// databases; there is no password, because only the account that owns the socket's folder (and root) gets to it.
     pub fn url(&self) -> &str {
         &self.url
-    }
-
-    /// Where the data really are, which may be elsewhere than asked for.
-    pub fn data_dir(&self) -> PathBuf {
-        self.place.data()
-    }
-
-    /// The server's log file.
-    pub fn log_file(&self) -> PathBuf {
-        self.place.log_file()
     }
 
     /// Stops the server and waits until it has ended: at most about 20 s.

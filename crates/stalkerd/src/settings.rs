@@ -12,7 +12,7 @@ use anyhow::{Context, bail, ensure};
 use figment::Figment;
 use figment::providers::{Env, Format, Toml};
 use serde::Deserialize;
-use stalker_domain::outcome::{LEASE_MARGIN_S, REQUEST_MARGIN_S};
+use stalker_domain::outcome::{LEASE_MARGIN_S, REQUEST_MARGIN_S, TIMEOUT_MAX_S};
 use stalker_worker::config::Channel;
 
 const DEFAULT: &str = include_str!("default.toml");
@@ -100,6 +100,11 @@ impl Settings {
     /// Refuses combinations that would run, and hurt.
     fn validate(&self) -> anyhow::Result<()> {
         ensure!(
+            (1..=TIMEOUT_MAX_S).contains(&self.worker.check_timeout),
+            "worker.check_timeout is {}; it must be from 1 to {TIMEOUT_MAX_S} s",
+            self.worker.check_timeout
+        );
+        ensure!(
             self.worker.lease > self.worker.check_timeout + REQUEST_MARGIN_S,
             "worker.lease is {} s, but a request may take {} s (worker.check_timeout + {REQUEST_MARGIN_S}): \
              a run would be given to another worker while it goes on; make it at least {}",
@@ -113,12 +118,19 @@ impl Settings {
             self.database.max_connections
         );
         ensure!(
+            self.worker.lease <= TIMEOUT_MAX_S + LEASE_MARGIN_S,
+            "worker.lease is {} s; no run lasts longer than {}",
+            self.worker.lease,
+            TIMEOUT_MAX_S + LEASE_MARGIN_S
+        );
+        ensure!(
             self.worker.slots > 0,
             "worker.slots is 0: nothing would ever run; to pause, use worker.pause_file"
         );
         ensure!(
-            self.worker.check_timeout > 0,
-            "worker.check_timeout is 0: no script could ever answer"
+            self.worker.slots <= 100_000,
+            "worker.slots is {}; more than 100000 belong to several workers",
+            self.worker.slots
         );
         ensure!(
             self.alerts.alert_threshold > 0,
@@ -286,6 +298,12 @@ mod tests {
         refuses("api.register_key = ''", "api.register_key is empty");
         refuses("api.api_key = ' '", "api.api_key is empty");
         refuses("worker.check_key = ''", "worker.check_key is empty");
+        refuses(
+            "worker.check_timeout = 4294967295",
+            "worker.check_timeout is 4294967295",
+        );
+        refuses("worker.lease = 86400", "worker.lease is 86400 s");
+        refuses("worker.slots = 3000000000", "worker.slots is 3000000000");
         refuses("worker.slot = 3", "unknown field: found `slot`");
         refuses("[channels.x]\nprovider = 'pigeon'", "pigeon");
         refuses(

@@ -7,6 +7,7 @@ mod agent;
 mod home;
 mod welcome;
 
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -64,8 +65,7 @@ pub(crate) fn run(args: UpArgs, config: &[PathBuf]) -> anyhow::Result<()> {
         };
         let served = serve(&settings, &home, &url, args.agent_port, &shutdown);
         let ended = components::in_time(&shutdown, served).await;
-        // a ready file says that all of it runs
-        std::fs::remove_file(home.ready_file()).ok();
+        home.withdraw_ready_file();
         if let Some(postgres) = postgres {
             tokio::task::spawn_blocking(|| postgres.stop())
                 .await
@@ -76,6 +76,16 @@ pub(crate) fn run(args: UpArgs, config: &[PathBuf]) -> anyhow::Result<()> {
     // without waiting for what hangs
     runtime.shutdown_background();
     ended
+}
+
+/// Where somebody on this machine reaches what listens on `address`.
+fn reachable(address: SocketAddr) -> SocketAddr {
+    let ip: IpAddr = match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    SocketAddr::new(ip, address.port())
 }
 
 async fn start_postgres(home: &Home, pg_bin: Option<PathBuf>) -> anyhow::Result<PrivatePostgres> {
@@ -108,7 +118,7 @@ async fn serve(
     let components_shutdown = CancellationToken::new();
     let components = components::start(settings, Which::ALL, &pools, &components_shutdown)?;
     let (running, api) = components.listening().await?;
-    let api = api.context("the api told no address")?;
+    let api = reachable(api.context("the api told no address")?);
     let agent = agent::start(home, settings, api, agent_port, shutdown).await;
 
     let ended = match agent {

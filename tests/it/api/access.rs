@@ -5,7 +5,7 @@ use serde_json::json;
 use sha2::{Digest, Sha256};
 use stalker_tests::api::Api;
 use stalker_tests::database::TestDatabase;
-use stalker_tests::server::{API_KEY, REGISTER_KEY};
+use stalker_tests::server::{API_KEY, Installation, REGISTER_KEY};
 
 use super::serve;
 
@@ -71,4 +71,14 @@ async fn health_needs_no_database_and_readiness_its_migrations() {
         StatusCode::SERVICE_UNAVAILABLE,
         "a schema that is not there may come"
     );
+}
+
+#[tokio::test]
+async fn health_is_told_while_the_database_is_away() {
+    // nobody listens on port 1
+    let nowhere = Installation::at("postgres://nobody@127.0.0.1:1/nothing");
+    let component = nowhere.start("api").await;
+    let api = component.api();
+    assert_eq!(api.get("/healthz").await.0, StatusCode::OK);
+    assert_eq!(api.get("/readyz").await.0, StatusCode::SERVICE_UNAVAILABLE);
 }

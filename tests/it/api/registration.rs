@@ -311,7 +311,13 @@ async fn registrations_and_recorders_wait_for_each_other_in_one_order() {
     for n in 0..60 {
         register(&served, &variant(n)).await;
     }
-    recorders.shutdown().await;
+    recorders.abort_all();
+    while let Some(ended) = recorders.join_next().await {
+        assert!(
+            ended.is_err_and(|error| error.is_cancelled()),
+            "a recorder died"
+        );
+    }
     let wrong: i64 = sqlx::query_scalar(
         "select count(*) from checks k join check_state s using (check_id)
          where s.interval_s <> k.interval_s and not s.removed or s.removed <> (k.removed_at is not null)",

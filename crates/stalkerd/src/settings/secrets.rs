@@ -34,12 +34,25 @@ fn without_secrets(url: &str) -> String {
         let host = host.rsplit('@').next().unwrap_or_default();
         return format!("{scheme}://{host}/{HIDDEN}");
     }
+    let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
+    let shown: Vec<String> = query
+        .split_terminator('&')
+        .map(|pair| match pair.split_once('=') {
+            Some((name, _)) if name.ends_with("password") => format!("{name}={HIDDEN}"),
+            _ => pair.to_owned(),
+        })
+        .collect();
+    let query = if shown.is_empty() {
+        String::new()
+    } else {
+        format!("?{}", shown.join("&"))
+    };
     match rest
         .rsplit_once('@')
         .and_then(|(user, at)| Some((user.split_once(':')?.0, at)))
     {
-        Some((user, at)) => format!("{scheme}://{user}:{HIDDEN}@{at}"),
-        None => url.to_owned(),
+        Some((user, at)) => format!("{scheme}://{user}:{HIDDEN}@{at}{query}"),
+        None => format!("{scheme}://{rest}{query}"),
     }
 }
 
@@ -50,13 +63,13 @@ mod tests {
     #[test]
     fn secrets_are_hidden() {
         let mut values: toml::Table =
-            "[a]\napi_key = 'x'\nb.url = 'https://u:p@hooks.example/T0/x?k=1'\nurl = 'postgres://u:pw@h/d'\nstable_keys = true\nslots = 1"
+            "[a]\napi_key = 'x'\nb.url = 'https://u:p@hooks.example/T0/x?k=1'\nurl = 'postgres://u:pw@h/d?host=/x&password=pw'\nstable_keys = true\nslots = 1"
                 .parse()
                 .expect("toml");
         hide(&mut values);
         assert_eq!(
             toml::to_string(&values).expect("toml"),
-            "[a]\napi_key = \"(hidden)\"\nslots = 1\nstable_keys = true\nurl = \"postgres://u:(hidden)@h/d\"\n\n\
+            "[a]\napi_key = \"(hidden)\"\nslots = 1\nstable_keys = true\nurl = \"postgres://u:(hidden)@h/d?host=/x&password=(hidden)\"\n\n\
              [a.b]\nurl = \"https://hooks.example/(hidden)\"\n"
         );
     }

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Stdio;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail, ensure};
 use nix::sys::signal::{Signal, kill};
@@ -66,11 +66,22 @@ pub(super) async fn start(
     std::fs::remove_file(&ready_file).ok();
     let command = {
         let register_key = settings.api.register_key.clone().unwrap_or_default();
+        let check_key = settings.worker.check_key.clone();
         move || {
             let mut command = Command::new(&executable);
             command.arg("--config").arg(&config);
             // a key on the command line or in a file that others may read would be one that others know
             command.env("STALKER_AGENT__MAIN__REGISTER_KEY", &register_key);
+            if let Some(check_key) = &check_key {
+                command.env("STALKER_AGENT__MAIN__CHECK_KEY", check_key);
+            }
+            // what is ours alone is none of a script's business
+            for (name, _) in std::env::vars_os() {
+                let text = name.to_string_lossy();
+                if text == "DATABASE_URL" || text.starts_with("STALKER__") {
+                    command.env_remove(&name);
+                }
+            }
             // a group of its own: Ctrl-C reaches us first, and we end it in its turn
             command
                 .arg("--until-stdin-ends")
@@ -139,6 +150,7 @@ async fn keep(
 ) {
     let mut pause = Duration::from_secs(1);
     loop {
+        let began = Instant::now();
         tokio::select! {
             () = stop.cancelled() => return end(tethered).await,
             status = tethered.agent.wait() => tracing::error!(?status, "the agent ended; starting it again in {pause:?}"),
@@ -150,7 +162,12 @@ async fn keep(
         {
             return;
         }
-        pause = (pause * 2).min(Duration::from_secs(60));
+        let was_well = began.elapsed() > Duration::from_secs(60);
+        pause = if was_well {
+            Duration::from_secs(1)
+        } else {
+            (pause * 2).min(Duration::from_secs(60))
+        };
         match command() {
             Ok(again) => tethered = again,
             Err(error) => tracing::error!("{error:#}"),
@@ -186,18 +203,13 @@ fn configuration(home: &Home, api: SocketAddr, port: u16) -> String {
         state = home.agent_dir().display(),
         log = home.log_dir().join("agent.log").display(),
     );
-    let api_host = if api.ip().is_unspecified() {
-        "127.0.0.1".to_owned()
-    } else {
-        api.ip().to_string()
-    };
     let checks = [
         ("check_load", "-r -w 15,10,5 -c 30,20,10".to_owned()),
         ("check_disk", "-w 5% -c 2% -p /".to_owned()),
         ("check_procs", "-w 2000 -c 4000".to_owned()),
         (
             "check_http",
-            format!("-H {api_host} -p {} -u /healthz", api.port()),
+            format!("-H {} -p {} -u /healthz", api.ip(), api.port()),
         ),
     ];
     for (name, args) in checks {

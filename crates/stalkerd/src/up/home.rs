@@ -55,6 +55,15 @@ impl Home {
         self.dir.join("ready.json")
     }
 
+    /// Takes the ready file back, for it says that all of it runs; unless it is another `up`'s.
+    pub(crate) fn withdraw_ready_file(&self) {
+        let ready = fs::read(self.ready_file()).unwrap_or_default();
+        let ready: serde_json::Value = serde_json::from_slice(&ready).unwrap_or_default();
+        if ready["pid"] == std::process::id() {
+            fs::remove_file(self.ready_file()).ok();
+        }
+    }
+
     pub(crate) fn postgres_dir(&self) -> PathBuf {
         self.dir.join("pg")
     }
@@ -97,10 +106,14 @@ impl Home {
              register_key = \"{}\"\n\
              api_key = \"{}\"\n\
              \n\
+             [worker]\n\
+             check_key = \"{}\"\n\
+             \n\
              # Where alerts are told:\n\
              # [channels.oncall]\n\
              # provider = \"http\"\n\
              # url = \"https://example.net/events\"\n",
+            fresh_key(),
             fresh_key(),
             fresh_key()
         );
