@@ -327,3 +327,6 @@ impl<S: Source> BackendConfig for Lane<S> {
         Identity::new()
     }
 }
+
+#[cfg(test)]
+mod tests;
