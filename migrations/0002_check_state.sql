@@ -35,7 +35,7 @@ create table check_state (
     since        timestamptz,
     last_at      timestamptz,
     latency_us   integer not null default 0,
-    -- first line of the output, at most 1 KiB; the rest is in outputs
+    -- first line of the output with its perfdata, at most 1 KiB; the rest is in outputs
     out          text not null default '',
     owner        text not null default '',
     -- the times of the last flips, and until when the check flaps; written at a flip only

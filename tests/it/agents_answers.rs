@@ -126,6 +126,9 @@ async fn every_answer_is_a_result() {
     for (name, _, _, state, out) in scripts {
         assert_eq!(shown(name), (state.to_owned(), out.to_owned()), "{name}");
     }
+    let measured = checks.iter().find(|check| check["check"] == "perfdata");
+    let measured = measured.expect("it is registered");
+    assert_eq!(measured["perfdata"], "load1=0.1;5;10 'l 5'=2");
     let lenient = ("ok".to_owned(), "a\u{FFFD}b".to_owned());
     assert_eq!(shown("bad_utf8"), lenient, "one bad byte loses only itself");
     for (name, _, _, out) in raws {

@@ -92,7 +92,7 @@ async fn checks_and_hosts_have_the_shape_of_the_wire() {
     served
         .run(
             "update check_state set status = 2, fails = 3, hard = true, since = to_timestamp(1364186000), last_at = to_timestamp(1364186204),
-                 rush_at = to_timestamp(1364186219), latency_us = 1500, out = 'CRITICAL - 9', owner = 'ann', suspended = true,
+                 rush_at = to_timestamp(1364186219), latency_us = 1500, out = 'CRITICAL - 9 | load1=0.1;1;5', owner = 'ann', suspended = true,
                  leased_until = now() + interval '1 minute', flap_until = now() + interval '1 minute'
              where check_id = (select check_id from checks where name = 'check_load')",
         )
@@ -102,7 +102,7 @@ async fn checks_and_hosts_have_the_shape_of_the_wire() {
         "id": load.to_string(), "hostname": "web1", "ip": "127.0.0.1", "check": "check_load", "status": false, "state": "critical",
         "out": "CRITICAL - 9", "last": 1_364_186_204, "next": 1_364_186_219, "interval": 15, "follow_up": 15, "priority": 1,
         "pending": true, "suspended": true, "in_maintenance": false, "flapping": true, "owner": "ann", "fail_count": 3,
-        "since": 1_364_186_000, "latency_ms": 1.5, "stale": false,
+        "since": 1_364_186_000, "perfdata": "load1=0.1;1;5", "latency_ms": 1.5, "stale": false,
     });
     assert_eq!(
         served.api.read(&format!("/checks/id/{load}")).await,

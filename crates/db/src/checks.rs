@@ -26,7 +26,7 @@ pub struct Check {
     pub status: Option<i16>,
     /// The last outcome was that the agent could not be reached, so `status` is old.
     pub unreachable: bool,
-    /// First line of the last output, at most 1 KiB.
+    /// First line of the last output with its performance data, at most 1 KiB.
     pub out: String,
     /// Failing runs in a row.
     pub fails: i32,

@@ -129,7 +129,7 @@ async fn record_states(conn: &mut PgConnection, runs: &[Run]) -> sqlx::Result<Ow
                 .map(|seconds| i32::try_from(seconds).unwrap_or(i32::MAX)),
         );
         latencies.push(i32::try_from(run.outcome.latency.as_micros()).unwrap_or(i32::MAX));
-        outs.push(run.outcome.output.first_line());
+        outs.push(run.outcome.kept_line());
     }
     let rows = sqlx::query!(
         r#"

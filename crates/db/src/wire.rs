@@ -1,6 +1,7 @@
 //! A check as the wire shows it: the one place where the glossary's words become the original's field names.
 
 use chrono::{DateTime, Utc};
+use stalker_domain::plugin_output::split_line;
 use stalker_domain::status::Status;
 use stalker_domain::wire;
 
@@ -10,6 +11,7 @@ impl From<Check> for wire::Check {
     fn from(check: Check) -> Self {
         let unix = |time: Option<DateTime<Utc>>| time.map_or(0, |time| time.timestamp());
         let status = Status::shown(check.status, check.unreachable);
+        let (out, perfdata) = split_line(&check.out);
         Self {
             id: check.check_id.to_string(),
             hostname: check.hostname,
@@ -17,7 +19,8 @@ impl From<Check> for wire::Check {
             check: check.name,
             status: status.map(|status| !status.is_failing()),
             state: status.map(|status| status.name().to_owned()),
-            out: check.out,
+            out: out.to_owned(),
+            perfdata: perfdata.to_owned(),
             last: unix(check.last_at),
             next: check.next_at.timestamp(),
             interval: check.interval_s.into(),

@@ -55,6 +55,22 @@ impl Outcome {
         }
     }
 
+    /// What the check's state keeps, at most 1 KiB: the first line with its performance data, or the words that stand
+    /// for it.
+    #[must_use]
+    pub fn kept_line(&self) -> &str {
+        let line = self.out.trim_start().lines().next().unwrap_or_default();
+        let kept = plugin_output::clip(line, plugin_output::FIRST_LINE_MAX);
+        let (words, items) = plugin_output::split_line(kept);
+        if words.is_empty() || items.is_empty() {
+            return self.output.first_line();
+        }
+        // half a number looks like a number: the item that the cut went through goes
+        let is_cut = kept.len() < line.len();
+        let whole = kept.rsplit_once(' ').filter(|_| is_cut);
+        whole.map_or(kept, |(whole, _)| whole)
+    }
+
     /// The outcome of a run that yielded no plugin output: `text` says why.
     #[must_use]
     pub fn without_output(verdict: Verdict, text: &str, latency: Duration) -> Self {
@@ -76,4 +92,29 @@ impl Outcome {
 
 fn without_nul(text: &str) -> String {
     text.replace('\0', "\u{FFFD}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(out: &str, kept: &str) {
+        let outcome = Outcome::of_script(Status::Ok, out, "on stderr", false, Duration::ZERO);
+        assert_eq!(outcome.kept_line(), kept, "of {out:?}");
+    }
+
+    #[test]
+    fn a_state_keeps_the_first_line_and_its_numbers() {
+        check("OK - fine", "OK - fine");
+        check("OK | a=1;2 b=3\nmore | c=4", "OK | a=1;2 b=3");
+        check("OK\nmore | c=4", "OK");
+        check("a | b", "a | b");
+        check("", "on stderr");
+        check("| a=1", "on stderr");
+        let many = format!("OK | {}", "abc=1234 ".repeat(200));
+        let whole = format!("OK | {}", "abc=1234 ".repeat(113));
+        check(&many, whole.trim_end());
+        let wide = "ü".repeat(600);
+        check(&format!("{wide} | a=1"), &"ü".repeat(512));
+    }
 }

@@ -12,7 +12,7 @@ use crate::perfdata::{self, Sample};
 pub const NO_OUTPUT: &str = "(No output returned from plugin)";
 
 /// Bytes of the first line that are kept with a check's state, which is rewritten at every run.
-const FIRST_LINE_MAX: usize = 1024;
+pub(crate) const FIRST_LINE_MAX: usize = 1024;
 
 /// Bytes of the text that are kept in a row of history.
 const HISTORY_MAX: usize = 8 * 1024;
@@ -79,6 +79,13 @@ pub fn parse(stdout: &str, stderr: &str, truncated: bool) -> PluginOutput {
         perfdata: perfdata.samples,
         perfdata_errors: perfdata.errors,
     }
+}
+
+/// A line of output, divided into its words and its performance data; the latter is empty if there is none.
+#[must_use]
+pub fn split_line(line: &str) -> (&str, &str) {
+    let (words, items) = perfdata::divide(line).unwrap_or((line, ""));
+    (words.trim_end(), items.trim())
 }
 
 /// As much of the beginning of `text` as fits into `max_bytes`, ending between characters.

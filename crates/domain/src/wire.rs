@@ -107,7 +107,7 @@ pub struct Check {
     pub status: Option<bool>,
     /// Ours: `ok`, `warning`, `critical`, `unknown`, or null before the first run.
     pub state: Option<String>,
-    /// First line of the last output, at most 1 KiB.
+    /// First line of the last output without its performance data, at most 1 KiB.
     pub out: String,
     /// When it last ran; 0 before the first run.
     pub last: i64,
@@ -133,6 +133,8 @@ pub struct Check {
     pub fail_count: i64,
     /// Ours: when the present state began; 0 before the first run.
     pub since: i64,
+    /// Ours: performance data of that line, as the script wrote it; empty for none.
+    pub perfdata: String,
     /// Ours: how long the last run took, in milliseconds.
     pub latency_ms: f64,
     /// Ours: overdue by more than an interval, so that what is shown is old.
