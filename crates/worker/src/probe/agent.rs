@@ -94,12 +94,7 @@ impl AgentProbe {
                 outcome(&script, latency),
                 shown.filter(|_| check.cert_sha256.is_none()),
             ),
-            Err(Failure::Ours(why)) => {
-                let (host, name) = (&check.hostname, &check.check_name);
-                tracing::error!(%host, check = %name, "this worker cannot make the call: {why}");
-                return None;
-            }
-            Err(failure) => (failed(failure, latency), None),
+            Err(failure) => (failed(check, failure, latency)?, None),
         };
         Some(Probed {
             outcome,
@@ -281,14 +276,15 @@ fn outcome(script: &ScriptResult, latency: Duration) -> Outcome {
     Outcome::of_script(status, &script.out, &script.err, script.truncated, latency)
 }
 
-fn failed(failure: Failure, latency: Duration) -> Outcome {
+/// None if the failure is this worker's own: then nothing is known of the host.
+fn failed(check: &ClaimedCheck, failure: Failure, latency: Duration) -> Option<Outcome> {
     let (verdict, text) = match failure {
         // The original's client finds unreachable hosts by these first words.
         Failure::Unreachable(number, why) => (
             Verdict::Unreachable,
             format!("<urlopen error [Errno {number}] {why}>"),
         ),
-        Failure::StaleConnection(why) | Failure::Ours(why) => (
+        Failure::StaleConnection(why) => (
             Verdict::Unreachable,
             format!("<urlopen error [Errno 104] {why}>"),
         ),
@@ -296,8 +292,13 @@ fn failed(failure: Failure, latency: Duration) -> Outcome {
             Verdict::Answered(Status::Unknown),
             format!("UNKNOWN: {why}"),
         ),
+        Failure::Ours(why) => {
+            let (host, name) = (&check.hostname, &check.check_name);
+            tracing::error!(%host, check = %name, "this worker cannot make the call: {why}");
+            return None;
+        }
     };
-    Outcome::without_output(verdict, &text, latency)
+    Some(Outcome::without_output(verdict, &text, latency))
 }
 
 fn shown(response: &Response) -> Option<String> {
