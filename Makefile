@@ -1,5 +1,5 @@
 # The short names of what scripts/ does. No logic here.
-.PHONY: run test check prepare openapi
+.PHONY: run test check prepare openapi memory grid-long crash-long model-long release-has-no-failpoints
 
 run:     ## the whole system on this machine; ARGS="--help" tells what can be chosen
 	@exec scripts/run $(ARGS)
@@ -15,3 +15,18 @@ prepare: ## rewrite .sqlx after a change of a query or a migration
 
 openapi: ## rewrite openapi.yaml after a change of a route
 	@exec scripts/openapi
+
+memory:  ## what the agent's release build holds at rest, and that it is at most 10 MB
+	@exec scripts/agent-memory
+
+grid-long: ## the simulation of the grid for an hour (1 s, 7 s) and for five days (5 min, a day): minutes
+	@exec scripts/test --profile long --run-ignored only -E "test(/^engine::grid::/)"
+
+crash-long: ## the tests of crashes, twenty times as long: about half an hour
+	@exec env STALKER_TEST_LENGTH=20 scripts/test --profile long -E "test(/^crashes::/) | test(/same_host/)"
+
+model-long: ## twenty times as many random stories against the reference of the rules: about half an hour
+	@exec env STALKER_TEST_LENGTH=20 scripts/test --profile long -E "test(/^model::whatever/)"
+
+release-has-no-failpoints: ## looks into the release build of stalkerd, if there is one
+	@exec scripts/release-has-no-failpoints

@@ -1,14 +1,17 @@
 //! The real agent: real scripts over HTTPS, and its registrations at a receiver that stands for the server.
 
 mod limits;
+mod memory;
 mod registration;
 mod scripts;
 mod start;
 mod tls;
+mod unprivileged;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
@@ -97,7 +100,12 @@ impl Host {
             .args(["start", "--foreground", "--conf"])
             .arg(self.path("agent.conf"));
         start.envs(environment.iter().copied());
-        let mut process = Process::start("agent", &mut start);
+        self.up(&mut start).await
+    }
+
+    /// Starts an agent of this host by `start`, and waits until it listens.
+    async fn up(&self, start: &mut Command) -> Agent {
+        let mut process = Process::start("agent", start);
         let file = self.path("state/ready.json");
         let ready = until("the agent listens", START, async || {
             assert!(

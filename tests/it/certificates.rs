@@ -1,15 +1,12 @@
 //! Whom a worker believes: an agent must show its pinned certificate and have its key, and know the check key
 //! (semantics.md, decision 10).
 
-use std::fs;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 use stalker_tests::agent::Agent;
 use stalker_tests::api::Api;
 use stalker_tests::database::TestDatabase;
-use stalker_tests::executables;
-use stalker_tests::process::{Process, command};
 use stalker_tests::server::{CHECK_KEY, Component, Installation};
 use stalker_tests::until::until_seen;
 
@@ -120,7 +117,7 @@ async fn check_keys_are_the_hosts_own() {
 }
 
 struct Stage {
-    database: TestDatabase,
+    _database: TestDatabase,
     installation: Installation,
     api: Api,
     _all: Component,
@@ -133,7 +130,7 @@ impl Stage {
         let all = installation.start("all").await;
         let api = all.api();
         Self {
-            database,
+            _database: database,
             installation,
             api,
             _all: all,
@@ -192,15 +189,8 @@ impl Stage {
 
     /// Runs `stalkerd` to its end; gives what it said.
     async fn stalkerd(&self, arguments: &[&str], succeeds: bool) -> String {
-        // Nothing to set, and nothing of this machine's.
-        let config = self.installation.home().join("empty.toml");
-        fs::write(&config, "").expect("a file can be made");
-        let mut command = command(&executables::stalkerd());
-        command.args(arguments).arg("--config").arg(config);
-        let mut process =
-            Process::start("stalkerd", command.env("DATABASE_URL", self.database.url()));
-        let ended = process.ended(SOON).await;
-        assert_eq!(ended.success(), succeeds, "{}", process.output());
-        process.output()
+        let (succeeded, said) = self.installation.tool(arguments).await;
+        assert_eq!(succeeded, succeeds, "{said}");
+        said
     }
 }

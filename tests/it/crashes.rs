@@ -1,5 +1,11 @@
 //! What dies or sleeps in the middle of its work: nothing is lost, and nothing is applied twice.
 
+mod cluster;
+mod failpoints;
+mod kills;
+mod pauses;
+mod told;
+
 use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -282,8 +288,8 @@ impl Stage {
         .await;
         for table in [
             "select count(*) from state_changes",
-            "select count(*) from alerts",
-            "select count(*) from alerts where closed_at is null",
+            "select count(*) from alerts where kind = 'check'",
+            "select count(*) from alerts where kind = 'check' and closed_at is null",
         ] {
             assert_eq!(count(self.pool(), table).await, CHECKS as i64, "{table}");
         }

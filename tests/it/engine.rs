@@ -3,6 +3,9 @@
 //! These call `db` directly, because what they show is the shape of its statements (engine.md).
 
 mod chaos;
+mod floods;
+mod grid;
+mod same_host;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -10,12 +13,12 @@ use std::time::{Duration, Instant};
 use futures::future::join_all;
 use sqlx::PgPool;
 use stalker_db::claims::{ClaimedCheck, Cursors, claim_due, intervals_in_use};
-use stalker_db::outcomes::{HostPolicy, Run, record};
+use stalker_db::outcomes::{Run, record};
 use stalker_db::{Pools, claims};
 use stalker_domain::outcome::{Outcome, Verdict};
 use stalker_domain::plugin_output;
-use stalker_domain::state::{Policy, State, advance};
 use stalker_domain::status::Status;
+use stalker_domain::thresholds::Thresholds;
 use stalker_tests::database::TestDatabase;
 use stalker_tests::fixture::{OUT, Past, add_checks};
 use stalker_tests::until::until;
@@ -24,10 +27,6 @@ use stalker_worker::recorder::Recorder;
 /// The largest batch that a recorder makes.
 const BATCH: i32 = 500;
 const LEASE_S: i32 = 60;
-const HOSTS: HostPolicy = HostPolicy {
-    alert_threshold: 3,
-    host_down_after_s: 60,
-};
 
 /// After an outage everything is due. Workers whose cursors stand before it find all of it by themselves, without a
 /// sweep, in the time that the issue allows for 200,000 checks.
@@ -109,7 +108,7 @@ async fn five_hundred_outcomes_are_one_commit() {
     let taken = worker.claim().await;
     let recorder = Recorder::start(
         pools,
-        HOSTS,
+        Thresholds::default(),
         Arc::default(),
         Duration::from_secs(LEASE_S as u64),
     );
@@ -181,7 +180,7 @@ impl Worker {
                 .iter()
                 .map(|check| run_of(check, answered(0)))
                 .collect();
-            let recorded = record(&self.pools, &batch, HOSTS)
+            let recorded = record(&self.pools, &batch, &Thresholds::default())
                 .await
                 .expect("the database answers");
             assert_eq!(
@@ -211,24 +210,7 @@ fn answered(code: i32) -> Outcome {
 
 /// The end of a run, as a worker works it out.
 fn run_of(check: &ClaimedCheck, outcome: Outcome) -> Run {
-    let previous = State {
-        status: check.status.map(|code| Status::from_exit_code(code.into())),
-        unreachable: check.unreachable,
-        hard: check.hard,
-        fails: check.fails.try_into().expect("a count is not negative"),
-    };
-    let policy = Policy {
-        alert_threshold: 3,
-        interval_s: check
-            .interval_s
-            .try_into()
-            .expect("an interval is positive"),
-        follow_up_s: check
-            .follow_up_s
-            .try_into()
-            .expect("an interval is positive"),
-    };
-    let step = advance(&previous, outcome.verdict, &policy);
+    let step = check.advance(outcome.verdict, &Thresholds::default());
     Run {
         check: check.clone(),
         outcome,

@@ -1,9 +1,11 @@
 //! From an outcome to a message: `stalkerd all` with a database of its own, simulated agents, and receivers that
 //! answer as a test wants. What a receiver was told is counted there; what became of it is read in the tables.
 
+mod changed_channels;
 mod delivery;
 mod hosts;
 mod reception;
+mod routes;
 mod suppression;
 
 use std::time::Duration;
@@ -29,8 +31,8 @@ const HOST: &str = "web1";
 struct Stage {
     api: Api,
     agent: Agent,
-    _component: Component,
-    _installation: Installation,
+    component: Component,
+    installation: Installation,
     database: TestDatabase,
 }
 
@@ -44,14 +46,47 @@ impl Stage {
         Self {
             api: component.api(),
             agent: Agent::start(CHECK_KEY).await,
-            _component: component,
-            _installation: installation,
+            component,
+            installation,
             database,
         }
     }
 
     fn pool(&self) -> &PgPool {
         self.database.pool()
+    }
+
+    /// Ends the server in order, and starts it with other settings.
+    async fn restart(&mut self, configure: impl FnOnce(Installation) -> Installation) {
+        let ended = self.component.process.terminate(PATIENCE).await;
+        assert!(ended.success(), "{}", self.log());
+        let installation =
+            std::mem::replace(&mut self.installation, Installation::new(&self.database));
+        self.installation = configure(installation);
+        self.component = self.installation.start("all").await;
+        self.api = self.component.api();
+    }
+
+    /// What the server has said.
+    fn log(&self) -> String {
+        self.component.process.output()
+    }
+
+    /// Runs a tool of `stalkerd`; what it said.
+    async fn stalkerd(&self, arguments: &[&str]) -> String {
+        self.installation.tool(arguments).await.1
+    }
+
+    /// Waits until the check was run and seen in this state.
+    async fn seen(&self, check: &str, state: &str) {
+        let look = async || {
+            self.api
+                .check(HOST, check)
+                .await
+                .map(|check| check["state"].clone())
+        };
+        let what = format!("{check} is {state}");
+        until_seen(&what, PATIENCE, look, |seen| *seen == Some(json!(state))).await;
     }
 
     /// Registers the host with these checks, run every second, and no others.

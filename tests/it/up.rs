@@ -1,6 +1,7 @@
 //! `stalkerd up`, as `make run` starts it: one command, everything on this machine, and nothing left afterwards.
 
 mod command_line;
+mod unprivileged;
 
 use std::fs;
 use std::net::TcpListener;

@@ -8,7 +8,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, Once, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::body::{Body, Bytes};
 use hyper::body::Incoming;
@@ -23,6 +23,7 @@ use serde_json::json;
 use sha2::{Digest, Sha256};
 use stalker_domain::wire::CHECK_KEY_HEADER;
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_rustls::TlsAcceptor;
 
@@ -55,9 +56,10 @@ struct Script {
     key: String,
     replies: BTreeMap<String, Reply>,
     delay: Duration,
+    is_held: watch::Sender<bool>,
     is_mute: bool,
     cuts_left: usize,
-    runs: BTreeMap<String, usize>,
+    runs: BTreeMap<String, Vec<Instant>>,
     connections: usize,
 }
 
@@ -127,6 +129,16 @@ impl Agent {
         self.script().delay = delay;
     }
 
+    /// From now on every script that begins lasts until [`Agent::release`].
+    pub fn hold(&self) {
+        self.script().is_held.send_replace(true);
+    }
+
+    /// All scripts that are held end now, and later ones are not held.
+    pub fn release(&self) {
+        self.script().is_held.send_replace(false);
+    }
+
     /// From now on new connections are accepted and nothing is ever said on them.
     pub fn be_mute(&self, is_mute: bool) {
         self.script().is_mute = is_mute;
@@ -153,13 +165,23 @@ impl Agent {
     /// How often each check was run, counted when the request arrives.
     #[must_use]
     pub fn runs(&self) -> BTreeMap<String, usize> {
+        let script = self.script();
+        let counts = script.runs.iter();
+        counts
+            .map(|(check, at)| (check.clone(), at.len()))
+            .collect()
+    }
+
+    /// When each check was run, as [`Agent::runs`] counts.
+    #[must_use]
+    pub fn run_times(&self) -> BTreeMap<String, Vec<Instant>> {
         self.script().runs.clone()
     }
 
     /// How often this check was run.
     #[must_use]
     pub fn runs_of(&self, check: &str) -> usize {
-        self.script().runs.get(check).copied().unwrap_or(0)
+        self.script().runs.get(check).map_or(0, Vec::len)
     }
 
     /// Stops listening and cuts all connections: the agent is down, and its port refuses.
@@ -327,21 +349,28 @@ async fn answer(
 ) -> io::Result<Response<Body>> {
     let check = request.uri().path().trim_matches('/').to_owned();
     let key = request.headers().get(CHECK_KEY_HEADER);
-    let (delay, reply) = {
+    let (delay, mut is_held, reply) = {
         let mut script = lock(&script);
         if key.is_none_or(|key| key.as_bytes() != script.key.as_bytes()) {
             return Ok(response(StatusCode::UNAUTHORIZED, "Unauthorized"));
         }
-        *script.runs.entry(check.clone()).or_default() += 1;
+        let runs = script.runs.entry(check.clone()).or_default();
+        runs.push(Instant::now());
         if is_reused && script.cuts_left > 0 {
             script.cuts_left -= 1;
             return Err(io::ErrorKind::ConnectionAborted.into());
         }
-        (script.delay, script.replies.get(&check).cloned())
+        (
+            script.delay,
+            script.is_held.subscribe(),
+            script.replies.get(&check).cloned(),
+        )
     };
     if !delay.is_zero() {
         tokio::time::sleep(delay).await;
     }
+    // An error says that the agent is gone, and then so is this connection.
+    let _ = is_held.wait_for(|is_held| !is_held).await;
     let (status, out) = match reply.unwrap_or_else(|| Reply::Script(OK.0, OK.1.to_owned())) {
         Reply::Script(status, out) => (status, out),
         Reply::Raw(status, body) => return Ok(response(status, body)),

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
@@ -116,7 +117,15 @@ impl Installation {
     /// # Panics
     /// If it is not up in time.
     pub async fn start(&self, subcommand: &str) -> Component {
-        let (process, ready_file) = self.spawn(subcommand);
+        self.start_with(subcommand, &[]).await
+    }
+
+    /// As [`Installation::start`], with these variables in its environment.
+    ///
+    /// # Panics
+    /// As [`Installation::start`].
+    pub async fn start_with(&self, subcommand: &str, environment: &[(&str, &str)]) -> Component {
+        let (process, ready_file) = self.spawn_with(subcommand, environment);
         let mut component = Component {
             process,
             ready: Value::Null,
@@ -125,12 +134,37 @@ impl Installation {
         component
     }
 
+    /// Runs `stalkerd ARGUMENTS` against its database, to the end; whether it succeeded, and what it said.
+    ///
+    /// # Panics
+    /// If it does not end in time.
+    pub async fn tool(&self, arguments: &[&str]) -> (bool, String) {
+        // nothing to set, and nothing of this machine's
+        let config = self.home().join("empty.toml");
+        fs::write(&config, "").expect("the configuration can be written");
+        let mut command = command(&executables::stalkerd());
+        command.args(arguments).arg("--config").arg(config);
+        let mut process =
+            Process::start("stalkerd", command.env("DATABASE_URL", &self.database_url));
+        let ended = process.ended(START).await;
+        (ended.success(), process.output())
+    }
+
     /// Starts it without waiting, for a test of what happens when it cannot come up. Gives the ready file as well.
     ///
     /// # Panics
     /// If the executable cannot be started at all.
     #[must_use]
     pub fn spawn(&self, subcommand: &str) -> (Process, PathBuf) {
+        self.spawn_with(subcommand, &[])
+    }
+
+    /// As [`Installation::spawn`], with these variables in its environment.
+    ///
+    /// # Panics
+    /// As [`Installation::spawn`].
+    #[must_use]
+    pub fn spawn_with(&self, subcommand: &str, environment: &[(&str, &str)]) -> (Process, PathBuf) {
         let n = self.started.fetch_add(1, Ordering::Relaxed);
         let config = self.home().join(format!("stalkerd-{n}.toml"));
         fs::write(&config, self.settings.to_string()).expect("the configuration can be written");
@@ -143,7 +177,8 @@ impl Installation {
             .arg(&ready_file);
         command
             .env("DATABASE_URL", &self.database_url)
-            .env("STALKER_HOME", self.home());
+            .env("STALKER_HOME", self.home())
+            .envs(environment.iter().copied());
         (
             Process::start(&format!("{subcommand}-{n}"), &mut command),
             ready_file,
@@ -181,15 +216,22 @@ impl Server {
     /// # Panics
     /// If it is not up in time.
     pub async fn up(home: &Path) -> Self {
+        Self::up_by(&mut command(&executables::stalkerd()), home).await
+    }
+
+    /// As [`Server::up`], by a command that starts `stalkerd` in its own way.
+    ///
+    /// # Panics
+    /// If it is not up in time.
+    pub async fn up_by(command: &mut Command, home: &Path) -> Self {
         // Of an earlier start that was killed.
         let ready_file = home.join("ready.json");
         let _ = fs::remove_file(&ready_file);
-        let mut command = command(&executables::stalkerd());
         command.arg("up").env("STALKER_HOME", home);
         command
             .env("STALKER__API__LISTEN", "127.0.0.1:0")
             .env("STALKER_AGENT__MAIN__LISTEN_PORT", "0");
-        let mut process = Process::start("up", &mut command);
+        let mut process = Process::start("up", command);
         let ready = ready(&mut process, &ready_file, UP).await;
         Self {
             process,

@@ -99,7 +99,7 @@ pub(crate) fn parse(
         ),
         timeout: Some(timeout_s),
         alert_threshold: section.number("alert_threshold", 1..=1000)?,
-        flap_threshold: section.number("flap_threshold", 1..=1000)?,
+        flap_threshold: section.number("flap_threshold", 2..=1000)?,
         flap_window: section.number("flap_window", INTERVAL_S)?,
     };
     let is_enabled = section.flag("enabled")?.unwrap_or(true);

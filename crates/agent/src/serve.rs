@@ -7,7 +7,8 @@ use std::time::Duration;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
@@ -83,6 +84,8 @@ async fn accept(
         };
         match accepted {
             Ok((stream, permit)) => {
+                // Without it a kept connection pays the other side's delayed acknowledgement; failing costs only that.
+                let _ = stream.set_nodelay(true);
                 let (tls, runner, shutdown) = (tls.clone(), Arc::clone(runner), shutdown.clone());
                 connections.spawn(async move {
                     connection(stream, tls, runner, shutdown).await;
@@ -98,14 +101,12 @@ async fn accept(
 }
 
 /// What goes wrong here is the caller's to notice; it is told at debug level only, for anyone can cause it.
-async fn connection(
-    stream: TcpStream,
+async fn connection<S: AsyncRead + AsyncWrite + Unpin>(
+    stream: S,
     tls: TlsAcceptor,
     runner: Arc<Runner>,
     shutdown: CancellationToken,
 ) {
-    // Without it a kept connection pays the other side's delayed acknowledgement; failing costs only that.
-    let _ = stream.set_nodelay(true);
     let handshake = tokio::select! {
         () = shutdown.cancelled() => return,
         handshake = timeout(HANDSHAKE, tls.accept(stream)) => handshake,
@@ -144,5 +145,133 @@ async fn connection(
     };
     if let Err(error) = served {
         tracing::debug!("connection: {error}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use hyper::StatusCode;
+    use rustls::pki_types::ServerName;
+    use rustls::{ClientConfig, RootCertStore, ServerConfig};
+    use stalker_domain::wire::CHECK_KEY_HEADER;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
+    use tokio::sync::watch;
+    use tokio::time::Instant;
+    use tokio_rustls::TlsConnector;
+    use tokio_rustls::client::TlsStream;
+
+    use super::*;
+    use crate::checks::CheckSet;
+    use crate::config::Config;
+    use crate::offer::Offer;
+
+    const KEY: &str = "key-of-the-test";
+    const NAME: &str = "agent.invalid";
+
+    /// What a caller does before it goes silent.
+    enum Step {
+        /// Sends a request and reads the answer.
+        Ask,
+        /// Sends the beginning of a head.
+        Begin,
+        /// In seconds.
+        Wait(u64),
+    }
+
+    /// Whoever goes silent is cut off: soon in the middle of something, and late between two requests. The clock is
+    /// the runtime's and paused: it jumps to the next timer that is armed, and to none that is not.
+    #[tokio::test(start_paused = true)]
+    async fn silence_is_cut_off() {
+        use Step::{Ask, Begin, Wait};
+        for (what, steps, expected_s) in [
+            ("no handshake", None, 10),
+            ("no request", Some(vec![]), 10),
+            ("half a head", Some(vec![Begin]), 10),
+            ("idle", Some(vec![Ask]), 300),
+            (
+                "idle after use",
+                Some(vec![Ask, Wait(299), Ask, Wait(299), Ask]),
+                300,
+            ),
+            ("half a second head", Some(vec![Ask, Wait(150), Begin]), 10),
+        ] {
+            let silence = silence_after(steps)
+                .await
+                .unwrap_or_else(|| panic!("{what}: is not cut off"));
+            // In whole seconds: a timer may come a millisecond late.
+            assert_eq!(silence.as_secs(), expected_s, "{what}: {silence:?}");
+        }
+    }
+
+    /// How long the agent holds the connection of a caller that did this after its handshake, or not even that; if
+    /// not for ever.
+    async fn silence_after(steps: Option<Vec<Step>>) -> Option<Duration> {
+        let (tls, trusting) = certificate();
+        let (client, server) = duplex(64 * 1024);
+        let shutdown = CancellationToken::new();
+        let held = tokio::spawn(connection(server, tls, runner(), shutdown));
+        // It stays open to the end of this function: what the caller closes itself is not cut off.
+        let _silent: Box<dyn Send> = match steps {
+            None => Box::new(client),
+            Some(steps) => {
+                let name = ServerName::try_from(NAME).expect("it is a name");
+                let mut stream = trusting.connect(name, client).await.expect("a handshake");
+                for step in steps {
+                    match step {
+                        Step::Ask => ask(&mut stream).await,
+                        Step::Begin => stream.write_all(b"GET /no").await.expect("sent"),
+                        Step::Wait(s) => sleep(Duration::from_secs(s)).await,
+                    }
+                }
+                Box::new(stream)
+            }
+        };
+        let began = Instant::now();
+        timeout(IDLE * 2, held).await.ok()?.expect("no panic");
+        Some(began.elapsed())
+    }
+
+    /// Asks for what is not there: an answer without a script, whose time would not be the paused clock's.
+    async fn ask(stream: &mut TlsStream<DuplexStream>) {
+        let head = format!("GET /none HTTP/1.1\r\nHost: x\r\n{CHECK_KEY_HEADER}: {KEY}\r\n\r\n");
+        stream.write_all(head.as_bytes()).await.expect("sent");
+        let mut answer = [0; 1024];
+        let length = stream.read(&mut answer).await.expect("answered");
+        let answer = String::from_utf8_lossy(&answer[..length]);
+        let line = format!("HTTP/1.1 {}", StatusCode::NOT_FOUND.as_u16());
+        assert!(answer.starts_with(&line), "{answer}");
+    }
+
+    /// The agent's side, and a caller that trusts it.
+    fn certificate() -> (TlsAcceptor, TlsConnector) {
+        // An error says that another test of this process was first.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let made = rcgen::generate_simple_self_signed([NAME.to_owned()]).expect("it can be made");
+        let mut roots = RootCertStore::empty();
+        roots.add(made.cert.der().clone()).expect("a certificate");
+        let key = made.signing_key.into();
+        let server = ServerConfig::builder()
+            .with_no_client_auth()
+            .with_single_cert(vec![made.cert.into()], key)
+            .expect("they belong together");
+        let client = ClientConfig::builder()
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        (Arc::new(server).into(), Arc::new(client).into())
+    }
+
+    /// Without checks.
+    fn runner() -> Arc<Runner> {
+        let file = tempfile::NamedTempFile::new().expect("a temporary file");
+        std::fs::write(file.path(), "[main]\nregister_key = k\n").expect("written");
+        let config = Config::load(file.path()).unwrap_or_else(|error| panic!("{error}"));
+        let offer = Offer {
+            settings: config.settings,
+            checks: CheckSet::new(),
+            check_key: KEY.to_owned(),
+            is_unsettled: false,
+        };
+        let (_, offers) = watch::channel(Arc::new(offer));
+        Arc::new(Runner::new(offers, 1))
     }
 }

@@ -278,3 +278,79 @@ impl Seen {
             .is_some_and(|written| written.elapsed() < WRITER_FORGOTTEN)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::symlink;
+
+    use tokio::signal::unix::{SignalKind, signal};
+    use tokio::time;
+
+    use super::*;
+
+    /// Without any watcher, as where the limit of inotify instances is reached.
+    #[tokio::test(start_paused = true)]
+    async fn the_net_without_a_watcher() {
+        let host = Host::new();
+        let mut follower = host.follower();
+        fs::create_dir_all(&host.scripts).expect("a folder");
+        follower.watcher = None;
+        host.finds_a_new_script_by_the_net(follower).await;
+    }
+
+    /// With a watcher that hears nothing of it: the folder of the scripts was not there to be watched.
+    #[tokio::test(start_paused = true)]
+    async fn the_net_below_a_deaf_watcher() {
+        let host = Host::new();
+        let follower = host.follower();
+        assert!(follower.watcher.is_some(), "inotify can be had");
+        host.finds_a_new_script_by_the_net(follower).await;
+    }
+
+    struct Host {
+        folder: tempfile::TempDir,
+        scripts: PathBuf,
+    }
+
+    impl Host {
+        /// The folder of the scripts is missing, and not directly in the configuration's own, which is watched.
+        fn new() -> Self {
+            let folder = tempfile::tempdir().expect("a folder");
+            let scripts = folder.path().join("below/scripts");
+            let file = folder.path().join("agent.conf");
+            let text = format!("[main]\nregister_key=k\nscript_dir={}\n", scripts.display());
+            fs::write(file, text).expect("written");
+            Self { folder, scripts }
+        }
+
+        fn follower(&self) -> Follower {
+            let file = self.folder.path().join("agent.conf");
+            let config = Config::load(&file).unwrap_or_else(|error| panic!("{error}"));
+            Follower::new(config, String::new())
+        }
+
+        /// The clock is the runtime's and paused: it jumps from timer to timer, and what counts is where it stands.
+        async fn finds_a_new_script_by_the_net(&self, mut follower: Follower) {
+            let (sender, mut offers) = watch::channel(Arc::new(follower.look()));
+            assert!(offers.borrow().checks.is_empty());
+            fs::create_dir_all(&self.scripts).expect("a folder");
+            // A link to what is long there: a new file would count only after a second of the real clock.
+            symlink("/bin/sh", self.scripts.join("check_new")).expect("a link");
+
+            let began = time::Instant::now();
+            let hangup = signal(SignalKind::hangup()).expect("a signal can be listened for");
+            let shutdown = CancellationToken::new();
+            let following = tokio::spawn(follower.follow(hangup, sender, shutdown.clone()));
+            let ample = RESCAN * 3;
+            let changed = timeout(ample, offers.changed()).await;
+            changed.expect("the script is found").expect("it follows");
+            let waited = began.elapsed();
+            assert!(offers.borrow().checks.contains_key("check_new"));
+            // In whole seconds: a timer may come a millisecond late.
+            assert_eq!(waited.as_secs(), 60, "by the net and by nothing else");
+            shutdown.cancel();
+            following.await.expect("no panic");
+        }
+    }
+}

@@ -13,7 +13,6 @@ use crate::error::{Error, FieldError};
 /// Seconds; a week is the longest interval.
 const INTERVALS: RangeInclusive<i64> = 1..=604_800;
 const TIMEOUTS: RangeInclusive<i64> = 1..=3600;
-const COUNTS: RangeInclusive<i64> = 1..=i32::MAX as i64;
 const LONGEST_NAME: usize = 255;
 
 /// The registration that a body holds.
@@ -100,9 +99,10 @@ fn check(fields: &mut Fields) -> RegisteredCheck {
             .optional("priority", |v| integer(v, 0..=i64::MAX))
             .map(|priority| priority.min(2)),
         timeout: fields.optional("timeout", |v| integer(v, TIMEOUTS)),
-        alert_threshold: fields.optional("alert_threshold", |v| integer(v, COUNTS)),
-        flap_threshold: fields.optional("flap_threshold", |v| integer(v, COUNTS)),
-        flap_window: fields.optional("flap_window", |v| integer(v, COUNTS)),
+        alert_threshold: fields.optional("alert_threshold", |v| integer(v, 1..=1000)),
+        // with one, a first failure would be flapping
+        flap_threshold: fields.optional("flap_threshold", |v| integer(v, 2..=1000)),
+        flap_window: fields.optional("flap_window", |v| integer(v, 1..=604_800)),
     }
 }
 

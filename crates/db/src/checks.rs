@@ -126,13 +126,20 @@ pub async fn page(pool: &PgPool, which: Which, after: i64, limit: i64) -> sqlx::
             union all
             (select check_id from check_state
              where $1 = 'suspended' and suspended and not removed and check_id > $3 order by check_id limit $4)
+            union all
+            (select k.check_id from checks k join hosts h using (host_id)
+             where $1 = 'in maintenance' and k.removed_at is null and k.check_id > $3
+               and exists (select from maintenances m where m.ends_at > now() and m.starts_at <= now())
+               and exists (select from maintenances_at(now(), h.hostname, h.roles, k.name))
+             order by k.check_id limit $4)
         ) as listed
         cross join lateral (
             select s.check_id, h.hostname, h.ip, k.name, k.interval_s, k.follow_up_s, k.priority, s.status, s.unreachable,
                 s.out, s.fails, s.last_at, coalesce(s.rush_at, s.due_at) as "next_at!", s.since, s.latency_us,
                 coalesce(s.leased_until >= now(), false) as "is_leased!", s.suspended as "is_suspended!",
-                -- maintenances come with their own table
-                false as "is_in_maintenance!",
+                -- the first is asked once, and unless a maintenance is in force at all the second of no row
+                (exists (select from maintenances m where m.ends_at > now() and m.starts_at <= now())
+                    and exists (select from maintenances_at(now(), h.hostname, h.roles, k.name))) as "is_in_maintenance!",
                 coalesce(s.flap_until > now(), false) as "is_flapping!",
                 (not s.suspended and coalesce(s.leased_until < now(), true)
                     and coalesce(s.rush_at, s.due_at) < now() - make_interval(secs => k.interval_s + 30)) as "is_stale!",
@@ -204,7 +211,7 @@ pub async fn delete(pool: &PgPool, check_id: i64) -> sqlx::Result<bool> {
         .execute(&mut *tx)
         .await?;
     delete_states(&mut tx, &[check_id]).await?;
-    alerts::close_of_checks(&mut tx, &[check_id], "removed").await?;
+    alerts::close(&mut tx, &[check_id], &[], "removed").await?;
     tx.commit().await?;
     Ok(deleted.rows_affected() == 1)
 }

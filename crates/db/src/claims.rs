@@ -1,9 +1,15 @@
 //! Taking due checks: one statement, two lanes, no double take (engine.md, section 2).
 
 use std::collections::BTreeMap;
+use std::time::Instant;
 
+use chrono::{DateTime, Utc};
 use sqlx::PgPool;
-use stalker_domain::outcome::LEASE_MARGIN_S;
+use stalker_domain::flapping::{FlapPolicy, Flapping};
+use stalker_domain::outcome::{LEASE_MARGIN_S, Verdict};
+use stalker_domain::state::{self, Policy, State, Step};
+use stalker_domain::status::Status;
+use stalker_domain::thresholds::Thresholds;
 
 /// A check that was taken to be run, with all that a run needs.
 #[derive(Debug, Clone)]
@@ -26,6 +32,8 @@ pub struct ClaimedCheck {
     pub hard: bool,
     /// Failing runs in a row.
     pub fails: i32,
+    /// Its flips between ok and failing.
+    pub flapping: Flapping,
     /// The check's name.
     pub check_name: String,
     /// How it is probed: `agent`.
@@ -36,6 +44,10 @@ pub struct ClaimedCheck {
     pub timeout_s: Option<i32>,
     /// Its own threshold, else the server's.
     pub alert_threshold: Option<i32>,
+    /// Its own threshold, else the server's.
+    pub flap_threshold: Option<i32>,
+    /// Its own window in seconds, else the server's.
+    pub flap_window_s: Option<i32>,
     /// The host.
     pub host_id: i64,
     /// The host's name.
@@ -50,6 +62,49 @@ pub struct ClaimedCheck {
     pub check_key: Option<String>,
     /// The agent limits how long its scripts run (it sent a version).
     pub limits_its_scripts: bool,
+    /// The database's time of the claim, and this process's: the only clock that schedules or compares is the first.
+    pub claimed_at: (DateTime<Utc>, Instant),
+}
+
+impl ClaimedCheck {
+    /// What this outcome, which has just arrived, does to the check.
+    #[must_use]
+    pub fn advance(&self, verdict: Verdict, thresholds: &Thresholds) -> Step {
+        let (at, since) = self.claimed_at;
+        state::advance(
+            &self.state(),
+            verdict,
+            &self.policy(thresholds),
+            at + since.elapsed(),
+        )
+    }
+
+    fn state(&self) -> State {
+        State {
+            status: self.status.map(|code| Status::from_exit_code(code.into())),
+            unreachable: self.unreachable,
+            hard: self.hard,
+            fails: u32::try_from(self.fails).unwrap_or(0),
+            flapping: self.flapping.clone(),
+        }
+    }
+
+    /// The server's settings, and the check's own where it has some.
+    fn policy(&self, thresholds: &Thresholds) -> Policy {
+        let positive = |value: i32| u32::try_from(value).unwrap_or(1).max(1);
+        let own = |value: Option<i32>, general: u32| value.map_or(general, positive);
+        let flaps = thresholds.flaps();
+        Policy {
+            alert_threshold: own(self.alert_threshold, thresholds.alert_threshold),
+            interval_s: positive(self.interval_s),
+            follow_up_s: positive(self.follow_up_s),
+            flaps: FlapPolicy {
+                threshold: own(self.flap_threshold, flaps.threshold),
+                window_s: own(self.flap_window_s, flaps.window_s),
+                ..flaps
+            },
+        }
+    }
 }
 
 /// How far each interval's window has been claimed. A worker keeps one; a new one starts at now.
@@ -112,6 +167,7 @@ pub async fn claim_due(
 ) -> sqlx::Result<Vec<ClaimedCheck>> {
     let intervals: Vec<i32> = cursors.ms_by_interval.keys().copied().collect();
     let reached: Vec<Option<i64>> = cursors.ms_by_interval.values().copied().collect();
+    let asked = Instant::now();
     let rows = sqlx::query!(
         r#"
         with clock as materialized (select floor(extract(epoch from now()) * 1000)::bigint as now_ms),
@@ -151,14 +207,16 @@ pub async fn claim_due(
                         else l.at_ms end as c
             from win w left join (select pos, at_ms from grid order by pos desc, at_ms desc limit 1) l on true
             group by w.ord, l.pos, l.at_ms)
-        select case when row_number() over () = 1 then (select array_agg(c order by ord) from cursors) end as cursor_ms,
+        select now() as "claimed_at!", case when row_number() over () = 1 then (select array_agg(c order by ord) from cursors) end as cursor_ms,
                d.check_id as "check_id?", d.is_rush as "is_rush?", d.interval_s as "interval_s?", d.follow_up_s as "follow_up_s?",
                d.status as "status?", d.unreachable as "unreachable?", d.hard as "hard?", d.fails as "fails?",
                d.name as "name?", d.kind as "kind?", d.priority as "priority?", d.timeout_s as "timeout_s?", d.alert_threshold as "alert_threshold?",
+               d.flips as "flips?", d.flap_since as "flap_since?", d.flap_until as "flap_until?", d.flap_threshold as "flap_threshold?", d.flap_window_s as "flap_window_s?",
                d.host_id as "host_id?", d.hostname as "hostname?", d.ip as "ip?", d.port as "port?", d.cert_sha256 as "cert_sha256?",
                d.check_key as "check_key?", d.limits_its_scripts as "limits_its_scripts?"
         from clock left join (
             select c.check_id, c.check_id in (select check_id from rush) as is_rush, c.interval_s, c.status, c.unreachable, c.hard, c.fails,
+                   c.flips, c.flap_since, c.flap_until, k.flap_threshold, k.flap_window_s,
                    k.name, k.kind, k.follow_up_s, k.priority, k.timeout_s, k.alert_threshold,
                    h.host_id, h.hostname, h.ip, h.port, h.cert_sha256, h.check_key, h.agent_version is not null as limits_its_scripts
             from claimed c join checks k using (check_id) join hosts h using (host_id)) d on true
@@ -195,11 +253,18 @@ pub async fn claim_due(
                 unreachable: row.unreachable?,
                 hard: row.hard?,
                 fails: row.fails?,
+                flapping: Flapping {
+                    flips: row.flips?,
+                    since: row.flap_since,
+                    until: row.flap_until,
+                },
                 check_name: row.name?,
                 kind: row.kind?,
                 priority: row.priority?,
                 timeout_s: row.timeout_s,
                 alert_threshold: row.alert_threshold,
+                flap_threshold: row.flap_threshold,
+                flap_window_s: row.flap_window_s,
                 host_id: row.host_id?,
                 hostname: row.hostname?,
                 ip: row.ip?,
@@ -207,6 +272,7 @@ pub async fn claim_due(
                 cert_sha256: row.cert_sha256,
                 check_key: row.check_key,
                 limits_its_scripts: row.limits_its_scripts?,
+                claimed_at: (row.claimed_at, asked),
             })
         })
         .collect())

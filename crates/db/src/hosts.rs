@@ -118,8 +118,7 @@ pub async fn delete(pool: &PgPool, host_id: i64) -> sqlx::Result<bool> {
     let deleted = sqlx::query!("delete from hosts where host_id = $1", host_id)
         .execute(&mut *tx)
         .await?;
-    alerts::close_of_checks(&mut tx, &check_ids, "removed").await?;
-    alerts::close_of_hosts(&mut tx, &[host_id], "removed").await?;
+    alerts::close(&mut tx, &check_ids, &[host_id], "removed").await?;
     tx.commit().await?;
     Ok(deleted.rows_affected() == 1)
 }

@@ -1,8 +1,8 @@
 //! Every SQL statement of Stalker, one file per noun, one function per statement, checked at compile time.
 //!
 //! Everything that locks the same rows is reviewed in this one place. Two rules hold throughout:
-//! * **Lock order**: checks by id, then hosts, alerts, notifications, each by id. Whoever writes many rows of one
-//!   of these sorts them first; unordered batches deadlock.
+//! * **Lock order**: checks by id, then hosts, the lock of floods, alerts, notifications, each by id. Whoever writes many
+//!   rows of one of these sorts them first; unordered batches deadlock.
 //! * **The clock** is the database's `now()`: nothing here takes a time from the process that calls it.
 
 pub mod alerts;
@@ -10,17 +10,24 @@ pub mod api_keys;
 pub mod channels;
 pub mod checks;
 pub mod claims;
+pub mod doctor;
 pub mod duties;
+pub mod explanations;
+pub mod failpoint;
+pub mod floods;
 pub mod hosts;
+pub mod maintenances;
 pub mod notifications;
 pub mod outcomes;
 pub mod partitions;
 pub mod pins;
 mod pools;
 pub mod registrations;
+pub mod routes;
 pub mod state_changes;
 pub mod stats;
+pub mod suppressions;
 pub mod sweep;
 mod wire;
 
-pub use pools::{Pools, is_migrated, is_passing, migrate};
+pub use pools::{MIGRATOR, Pools, is_migrated, is_passing, migrate};

@@ -1,5 +1,8 @@
 //! What is owed, and its delivery: claimed, counted before it is tried, settled (semantics.md, decisions 7 and 8).
 
+pub mod dead_letters;
+pub mod upkeep;
+
 use chrono::{DateTime, Utc};
 use sqlx::{PgConnection, PgPool};
 
@@ -42,6 +45,16 @@ pub struct ClaimedNotification {
     pub close_reason: Option<String>,
     /// The channel has accepted a trigger or repeat of this alert: its people know of it.
     pub is_known: bool,
+    /// The alert tells of flapping.
+    pub is_of_flapping: bool,
+    /// Which secret it is sent with: the one that its trigger was sent with.
+    pub secret_id: Option<String>,
+    /// What the alert is of: `check`, `host`, `flood`.
+    pub alert_kind: String,
+    /// Of a flood: how many of its open members concern this channel.
+    pub members: i64,
+    /// The first of them, as `check on host`.
+    pub member_names: Vec<String>,
 }
 
 /// How one attempt ended.
@@ -77,17 +90,25 @@ pub enum AttemptEnd {
 /// # Errors
 /// If the database does not answer.
 pub async fn owe(conn: &mut PgConnection, alert_ids: &[i64]) -> sqlx::Result<u64> {
+    if alert_ids.is_empty() {
+        return Ok(0);
+    }
     let done = sqlx::query!(
         r#"
-        insert into notifications (alert_id, channel, kind, n, dedup_key, expires_at)
+        with burst as materialized (select is_burst() as is_on)
+        insert into notifications (alert_id, channel, kind, n, dedup_key, next_attempt_at, expires_at)
         select o.alert_id, o.channel, o.kind, o.n,
                -- the key of what was sent before, whatever the channel's prefix is by now
                coalesce((select x.dedup_key from notifications x
                          where x.alert_id = o.alert_id and x.channel = o.channel order by x.notification_id limit 1),
                         c.prefix || a.hostname || case when a.check_name <> '' then ':' || a.check_name else '' end
-                                 || case when c.stable_keys then '' else ':' || a.alert_id end),
+                                 || case when a.kind = 'flood' then ':flood' else '' end
+                                 || case when c.stable_keys and a.kind <> 'flood' then '' else ':' || a.alert_id end),
+               -- in a burst a trigger waits a little: a flood may come to speak for its alert
+               now() + case when o.kind = 'trigger' and burst.is_on then interval '10 s' else interval '0' end,
                case when o.kind = 'resolve' then a.closed_at + interval '72 hours' end
         from owed o join alerts a using (alert_id) join channels c on c.name = o.channel
+        cross join burst
         where o.alert_id = any ($1)
         order by o.alert_id, o.channel
         on conflict do nothing
@@ -99,27 +120,15 @@ pub async fn owe(conn: &mut PgConnection, alert_ids: &[i64]) -> sqlx::Result<u64
     Ok(done.rows_affected())
 }
 
-/// Inserts everything that is owed: the same rule, applied to all alerts. A duty, and the net below the recorder.
-///
-/// # Errors
-/// If the database does not answer.
-pub async fn owe_all(pool: &PgPool) -> sqlx::Result<u64> {
-    let mut tx = pool.begin().await?;
-    let indebted =
-        sqlx::query_scalar!(r#"select distinct alert_id as "alert_id!" from owed order by 1"#)
-            .fetch_all(&mut *tx)
-            .await?;
-    let owed = owe(&mut tx, &indebted).await?;
-    tx.commit().await?;
-    Ok(owed)
-}
-
 /// Triggers and repeats of closed alerts that wait are not tried any more. What is being sent just now is settled
 /// by its own end.
 ///
 /// # Errors
 /// If the database does not answer.
 pub async fn settle_closed(conn: &mut PgConnection, alert_ids: &[i64]) -> sqlx::Result<()> {
+    if alert_ids.is_empty() {
+        return Ok(());
+    }
     sqlx::query!(
         r#"
         with waiting as materialized (
@@ -139,13 +148,15 @@ pub async fn settle_closed(conn: &mut PgConnection, alert_ids: &[i64]) -> sqlx::
 
 /// Takes up to `free` notifications that are due on this channel, for `lease_s` seconds, and counts an attempt
 /// of each: one at a time per channel and key, in the order of their ids; no trigger or repeat of an alert that is
-/// closed or suppressed.
+/// closed or suppressed. `secret_ids` are the channel's secrets, today's first. What was told with another than today's is
+/// told with that again; one that is not among them may be known to another worker, which has a minute to come.
 ///
 /// # Errors
 /// If the database does not answer; nothing is taken then.
 pub async fn claim_due(
     pool: &PgPool,
     channel: &str,
+    secret_ids: &[String],
     free: i64,
     lease: i64,
     lease_s: i32,
@@ -162,12 +173,16 @@ pub async fn claim_due(
                   and before.state in ('pending', 'sending')
                   -- an earlier episode first: with stable keys its resolve may have been owed after this trigger
                   and (before.alert_id, before.notification_id) < (n.alert_id, n.notification_id))
-              and (n.kind = 'resolve' or (a.closed_at is null and suppression(a) is null))
+              and (n.kind = 'resolve'
+                or (a.closed_at is null and suppression(a) is null
+                    and exists (select from alert_targets t where t.alert_id = n.alert_id and t.channel = n.channel)))
+              and (coalesce(told_with(n.alert_id, n.channel) = any ($5::text[]), true) or n.created_at < now() - interval '1 minute')
             order by n.next_attempt_at, n.notification_id
             limit $2 for no key update of n skip locked),
         claimed as (
-            update notifications
-            set state = 'sending', attempts = attempts + 1, lease = $3::bigint, leased_until = now() + make_interval(secs => $4::int)
+            update notifications n
+            set state = 'sending', attempts = attempts + 1, lease = $3::bigint, leased_until = now() + make_interval(secs => $4::int),
+                secret_id = coalesce(told_with(n.alert_id, n.channel), ($5::text[])[1])
             where notification_id = any (array(select notification_id from due))
             returning *),
         counted as (
@@ -176,14 +191,21 @@ pub async fn claim_due(
                a.check_id, a.hostname, a.ip, a.check_name, a.priority, a.status, a.fails, a.out,
                a.opened_at, a.closed_at, a.close_reason,
                exists (select from notifications x
-                       where x.alert_id = c.alert_id and x.channel = c.channel and x.kind <> 'resolve' and x.state = 'accepted') as "is_known!"
+                       where x.alert_id = c.alert_id and x.channel = c.channel and x.kind <> 'resolve' and x.state = 'accepted') as "is_known!",
+               a.is_of_flapping, c.secret_id, a.kind as alert_kind, m.members as "members!", m.names as "member_names!"
         from claimed c join alerts a using (alert_id)
+        cross join lateral (
+            select count(*) as members, coalesce((array_agg(m.name order by m.alert_id))[:20], '{}') as names
+            from (select m.alert_id, concat_ws(' on ', nullif(case m.kind when 'flood' then 'a flood' else m.check_name end, ''), m.hostname) as name
+                  from alerts m join alert_targets t on t.alert_id = m.alert_id and t.channel = c.channel
+                  where a.kind = 'flood' and m.parent_id = a.alert_id and m.closed_at is null) as m) as m
         order by c.notification_id
         "#,
         channel,
         free,
         lease,
         lease_s,
+        secret_ids,
     )
     .fetch_all(pool)
     .await
@@ -258,10 +280,38 @@ pub async fn settle(
     .execute(&mut *tx)
     .await?;
     if let Some(alert_id) = alert_id {
+        fall_back(&mut tx, Some(alert_id)).await?;
         owe(&mut tx, &[alert_id]).await?;
     }
     tx.commit().await?;
     Ok(alert_id.is_some())
+}
+
+/// Makes the fallback of a channel a target of the alerts of which it does not take a trigger or repeat: after the
+/// third failure, where a 429 counts only once the channel has been asked for 5 minutes, or after a permanent one
+/// (decision 8). Of one alert, or of all.
+async fn fall_back(conn: &mut PgConnection, alert_id: Option<i64>) -> sqlx::Result<()> {
+    sqlx::query!(
+        r#"
+        insert into alert_targets (alert_id, channel, why)
+        select distinct n.alert_id, f.name, 'fallback of ' || c.name
+        from notifications n join alerts a using (alert_id)
+        join channels c on c.name = n.channel join channels f on f.name = c.fallback and f.retired_at is null
+        where a.closed_at is null and not a.is_settled and ($1::bigint is null or a.alert_id = $1) and n.kind <> 'resolve'
+          and (n.state = 'refused'
+            or (n.state in ('pending', 'sending') and n.attempts >= 3 and 3 <= (
+                select count(*) from attempts t
+                where t.notification_id = n.notification_id and t.error is not null
+                  and (t.http_status is distinct from 429
+                    or t.began_at >= (select min(first.began_at) from attempts first where first.notification_id = n.notification_id) + interval '5 min'))))
+        order by 1, 2
+        on conflict do nothing
+        "#,
+        alert_id,
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
 }
 
 /// Gives back what was taken and not begun: its attempt was counted, and did not take place.
@@ -282,97 +332,6 @@ pub async fn give_back(pool: &PgPool, taken: &[(i64, i64)]) -> sqlx::Result<()> 
         "#,
         &ids,
         &leases,
-    )
-    .execute(pool)
-    .await?;
-    Ok(())
-}
-
-/// Ends the attempts of senders that died: they may have arrived, and are made again. Returns how many. A duty.
-///
-/// # Errors
-/// If the database does not answer.
-pub async fn take_back_lost(pool: &PgPool) -> sqlx::Result<u64> {
-    let done = sqlx::query!(
-        r#"
-        with lost as materialized (
-            select notification_id from notifications
-            where state = 'sending' and state in ('pending', 'sending') and leased_until < now()
-            order by notification_id for no key update skip locked),
-        ended as (
-            update attempts set ended_at = now(), error = 'its sender died', may_have_arrived = true
-            where notification_id in (select notification_id from lost) and ended_at is null)
-        update notifications
-        set state = 'pending', lease = null, leased_until = null, may_have_arrived = true, reason = 'its sender died'
-        where notification_id in (select notification_id from lost)
-        "#
-    )
-    .execute(pool)
-    .await?;
-    Ok(done.rows_affected())
-}
-
-/// Settles the triggers and repeats that wait although their alert has closed. A duty, and the net below
-/// [`settle_closed`].
-///
-/// # Errors
-/// If the database does not answer.
-pub async fn settle_all_closed(pool: &PgPool) -> sqlx::Result<()> {
-    let closed = sqlx::query_scalar!(
-        r#"
-        select distinct n.alert_id from notifications n join alerts a using (alert_id)
-        where n.state = 'pending' and n.state in ('pending', 'sending') and n.kind <> 'resolve' and a.closed_at is not null
-        order by 1
-        "#
-    )
-    .fetch_all(pool)
-    .await?;
-    if closed.is_empty() {
-        return Ok(());
-    }
-    let mut tx = pool.begin().await?;
-    settle_closed(&mut tx, &closed).await?;
-    // in the same transaction, or the next episode's trigger could overtake the resolve
-    owe(&mut tx, &closed).await?;
-    tx.commit().await
-}
-
-/// Marks closed alerts of which nothing is owed or under way any more: the owed rule need not look at them again.
-/// A duty.
-///
-/// # Errors
-/// If the database does not answer.
-pub async fn mark_settled(pool: &PgPool) -> sqlx::Result<()> {
-    sqlx::query!(
-        r#"
-        with over as materialized (
-            select a.alert_id from alerts a
-            where not a.is_settled and a.closed_at is not null
-              and not exists (select from notifications x where x.alert_id = a.alert_id and x.state in ('pending', 'sending'))
-              and not exists (select from owed o where o.alert_id = a.alert_id)
-            order by a.alert_id for no key update of a skip locked)
-        update alerts set is_settled = true where alert_id = any (array(select alert_id from over))
-        "#
-    )
-    .execute(pool)
-    .await?;
-    Ok(())
-}
-
-/// Drops what nobody took until it was of no use. A duty.
-///
-/// # Errors
-/// If the database does not answer.
-pub async fn drop_expired(pool: &PgPool) -> sqlx::Result<()> {
-    sqlx::query!(
-        r#"
-        with expired as materialized (
-            select notification_id from notifications
-            where state = 'pending' and state in ('pending', 'sending') and expires_at < now()
-            order by notification_id for no key update skip locked)
-        update notifications set state = 'dropped', reason = 'expired', settled_at = now()
-        where notification_id in (select notification_id from expired)
-        "#
     )
     .execute(pool)
     .await?;

@@ -4,13 +4,16 @@ mod reachability;
 
 use std::collections::BTreeMap;
 
+use chrono::{DateTime, Utc};
 use sqlx::{PgConnection, PgPool};
 use stalker_domain::outcome::{Outcome, Verdict};
 use stalker_domain::state::{Consequence, Step};
+use stalker_domain::thresholds::Thresholds;
 
 use crate::Pools;
-use crate::alerts::{self, HardCheck};
+use crate::alerts::{self, Changes, Problem, int};
 use crate::claims::ClaimedCheck;
+use crate::failpoint::{self, Failpoint};
 
 /// A run that is over, with what it means.
 #[derive(Debug, Clone)]
@@ -23,15 +26,6 @@ pub struct Run {
     pub step: Step,
     /// The certificate that an agent without a pin showed: it is pinned to it.
     pub first_seen_cert_sha256: Option<String>,
-}
-
-/// When a host that does not answer counts as down (decision 3).
-#[derive(Debug, Clone, Copy)]
-pub struct HostPolicy {
-    /// Unreachable outcomes in a row.
-    pub alert_threshold: i32,
-    /// Seconds since the first of them.
-    pub host_down_after_s: i32,
 }
 
 /// What became of a batch.
@@ -52,7 +46,11 @@ const BEGIN: &str = "begin; set local enable_hashjoin = off; set local enable_me
 ///
 /// # Errors
 /// If the database does not answer, or a value is one that it cannot keep; nothing is recorded then.
-pub async fn record(pools: &Pools, runs: &[Run], policy: HostPolicy) -> sqlx::Result<Recorded> {
+pub async fn record(
+    pools: &Pools,
+    runs: &[Run],
+    thresholds: &Thresholds,
+) -> sqlx::Result<Recorded> {
     let is_telling = runs.iter().any(|run| {
         run.step.changed
             || run.outcome.verdict == Verdict::Unreachable
@@ -72,17 +70,23 @@ pub async fn record(pools: &Pools, runs: &[Run], policy: HostPolicy) -> sqlx::Re
     record_outputs(&mut tx, &recorded).await?;
     if is_telling {
         record_changes(&mut tx, &recorded, &owners).await?;
-        reachability::lock_hosts(&mut tx, &recorded).await?;
+    }
+    let hosts = reachability::lock_hosts(&mut tx, &recorded).await?;
+    if is_telling {
         reachability::pin_first_seen(&mut tx, &recorded).await?;
     }
-    let is_host_telling = reachability::record_reachability(&mut tx, &recorded, policy).await?;
+    let mut changes = alert_changes(&recorded);
+    let hosts = reachability::record_reachability(&mut tx, hosts, &recorded, thresholds).await?;
+    let is_host_telling = hosts.is_telling();
+    (changes.hosts_down, changes.hosts_back) = (hosts.down, hosts.back);
     if is_host_telling && !is_telling {
         // a host's alert closes although none of these checks changed: this must survive a crash after all
         sqlx::query!("set local synchronous_commit = on")
             .execute(&mut *tx)
             .await?;
     }
-    record_alerts(&mut tx, &recorded).await?;
+    alerts::apply(&mut tx, &changes, thresholds).await?;
+    failpoint::reach(Failpoint::InsideRecord).await;
     tx.commit().await?;
     Ok(Recorded {
         check_ids: owners.into_keys().map(|(check_id, _)| check_id).collect(),
@@ -111,25 +115,30 @@ async fn record_states(conn: &mut PgConnection, runs: &[Run]) -> sqlx::Result<Ow
     let mut retries = Vec::with_capacity(runs.len());
     let mut latencies = Vec::with_capacity(runs.len());
     let mut outs = Vec::with_capacity(runs.len());
+    let mut flipped = Vec::with_capacity(runs.len());
+    let mut flips_kept = Vec::with_capacity(runs.len());
+    let mut flap_since = Vec::with_capacity(runs.len());
+    let mut flap_until = Vec::with_capacity(runs.len());
     for run in runs {
-        let next = run.step.next;
+        let next = &run.step.next;
         ids.push(run.check.check_id);
         leases.push(run.check.lease);
         statuses.push(next.status.map(|status| status.code()));
         unreachable.push(next.unreachable);
         hard.push(next.hard);
-        fails.push(i32::try_from(next.fails).unwrap_or(i32::MAX));
+        fails.push(int(next.fails));
         begins.push(
             next.status.map(|status| status.code()) != run.check.status
                 || next.unreachable != run.check.unreachable,
         );
-        retries.push(
-            run.step
-                .retry_in_s
-                .map(|seconds| i32::try_from(seconds).unwrap_or(i32::MAX)),
-        );
+        retries.push(run.step.retry_in_s.map(int));
         latencies.push(i32::try_from(run.outcome.latency.as_micros()).unwrap_or(i32::MAX));
         outs.push(run.outcome.kept_line());
+        let flip = next.flapping.flips.last().filter(|_| run.step.flipped);
+        flipped.push(flip.copied());
+        flips_kept.push(flip.and(i32::try_from(next.flapping.flips.len()).ok()));
+        flap_since.push(flip.and(next.flapping.since));
+        flap_until.push(flip.and(next.flapping.until));
     }
     let rows = sqlx::query!(
         r#"
@@ -139,13 +148,18 @@ async fn record_states(conn: &mut PgConnection, runs: &[Run]) -> sqlx::Result<Ow
             since = case when r.begins then now() else s.since end,
             last_at = now(), latency_us = r.latency_us,
             out = case when s.out is distinct from r.out then r.out else s.out end,
-            owner = case when r.status = 0 and not r.unreachable and s.owner <> '' then '' else s.owner end,
+            flips = case when r.flipped is null then s.flips else (s.flips || r.flipped)[cardinality(s.flips) + 2 - r.flips_kept :] end,
+            flap_since = case when r.flipped is null then s.flap_since else r.flap_since end,
+            flap_until = case when r.flipped is null then s.flap_until else r.flap_until end,
+            -- responsibility ends with the alert; what flaps is not over when it is ok for a while
+            owner = case when r.status = 0 and not r.hard and not r.unreachable and s.owner <> '' then '' else s.owner end,
             due_at = timestamptz 'epoch' + (((r.now_ms - s.phase_ms) / (s.interval_s * 1000::bigint) + 1) * (s.interval_s * 1000::bigint) + s.phase_ms) * interval '1 ms',
             rush_at = case when s.rush_at is not null then s.rush_at
                            when r.retry_s is not null then now() + make_interval(secs => r.retry_s) end
         from (select u.*, floor(extract(epoch from now()) * 1000)::bigint as now_ms
-              from unnest($1::bigint[], $2::bigint[], $3::smallint[], $4::bool[], $5::bool[], $6::int[], $7::bool[], $8::int[], $9::int[], $10::text[])
-                   as u(check_id, lease, status, unreachable, hard, fails, begins, retry_s, latency_us, out)
+              from unnest($1::bigint[], $2::bigint[], $3::smallint[], $4::bool[], $5::bool[], $6::int[], $7::bool[], $8::int[], $9::int[], $10::text[],
+                          $11::timestamptz[], $12::int[], $13::timestamptz[], $14::timestamptz[])
+                   as u(check_id, lease, status, unreachable, hard, fails, begins, retry_s, latency_us, out, flipped, flips_kept, flap_since, flap_until)
               order by u.check_id) r
         where s.check_id = r.check_id and s.lease = r.lease and s.leased_until >= now()
         returning s.check_id, r.lease as "lease!", s.owner
@@ -160,6 +174,10 @@ async fn record_states(conn: &mut PgConnection, runs: &[Run]) -> sqlx::Result<Ow
         &retries as &[Option<i32>],
         &latencies,
         &outs as &[&str],
+        &flipped as &[Option<DateTime<Utc>>],
+        &flips_kept as &[Option<i32>],
+        &flap_since as &[Option<DateTime<Utc>>],
+        &flap_until as &[Option<DateTime<Utc>>],
     )
     .fetch_all(conn)
     .await?;
@@ -223,7 +241,10 @@ async fn record_changes(
         .iter()
         .map(|run| run.step.next.unreachable)
         .collect();
-    let hard: Vec<bool> = changed.iter().map(|run| run.step.next.hard).collect();
+    let hard: Vec<bool> = changed
+        .iter()
+        .map(|run| run.step.next.hard && run.step.next.fails > 0)
+        .collect();
     let outs: Vec<&str> = changed
         .iter()
         .map(|run| run.outcome.output.history_text())
@@ -253,32 +274,25 @@ async fn record_changes(
     Ok(())
 }
 
-async fn record_alerts(conn: &mut PgConnection, runs: &[&Run]) -> sqlx::Result<()> {
-    let of = |consequence: Consequence| -> Vec<HardCheck<'_>> {
+/// What these runs mean for the alerts of their checks.
+fn alert_changes<'a>(runs: &[&'a Run]) -> Changes<'a> {
+    let of = |consequence: Consequence| {
         runs.iter()
-            .filter(|run| run.step.alert == consequence)
-            .map(|run| HardCheck {
+            .filter(move |run| run.step.alert == consequence)
+            .map(|run| Problem {
                 check_id: run.check.check_id,
                 status: run.step.next.status.map_or(3, |status| status.code()),
-                fails: i32::try_from(run.step.next.fails).unwrap_or(i32::MAX),
+                fails: int(run.step.next.fails),
                 out: run.outcome.output.first_line(),
+                is_of_flapping: run.step.flaps_long,
             })
-            .collect()
     };
-    let closes: Vec<i64> = of(Consequence::Closes)
-        .iter()
-        .map(|check| check.check_id)
-        .collect();
-    if !closes.is_empty() {
-        alerts::close_of_checks(conn, &closes, "recovered").await?;
+    Changes {
+        opens: of(Consequence::Opens).collect(),
+        changes: of(Consequence::Changes).collect(),
+        closes: of(Consequence::Closes)
+            .map(|problem| problem.check_id)
+            .collect(),
+        ..Changes::default()
     }
-    let changes = of(Consequence::Changes);
-    if !changes.is_empty() {
-        alerts::change_of_checks(conn, &changes).await?;
-    }
-    let opens = of(Consequence::Opens);
-    if !opens.is_empty() {
-        alerts::open_of_checks(conn, &opens).await?;
-    }
-    Ok(())
 }

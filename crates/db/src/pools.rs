@@ -6,7 +6,8 @@ use std::time::Duration;
 use sqlx::migrate::Migrator;
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 
-static MIGRATOR: Migrator = sqlx::migrate!("../../migrations");
+/// The migrations that this executable brings along.
+pub static MIGRATOR: Migrator = sqlx::migrate!("../../migrations");
 
 /// The two pools of a process, which differ only in what a commit waits for.
 #[derive(Debug, Clone)]

@@ -66,7 +66,7 @@ async fn register_once(
         copy_timeouts(&mut tx, host_id).await?;
     }
     update_host(&mut tx, host_id, registration, ip).await?;
-    alerts::close_of_checks(&mut tx, &removed, "removed").await?;
+    alerts::close(&mut tx, &removed, &[], "removed").await?;
     tx.commit().await?;
     Ok(Registered {
         host_id,
@@ -216,6 +216,7 @@ async fn bring_back(
             out = case when b.forgotten then '' else s.out end,
             owner = case when b.forgotten then '' else s.owner end,
             flips = case when b.forgotten then '{}' else s.flips end,
+            flap_since = case when not b.forgotten then s.flap_since end,
             flap_until = case when not b.forgotten then s.flap_until end
         from back b
         where s.check_id = b.check_id

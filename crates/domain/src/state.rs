@@ -1,21 +1,26 @@
 //! What a result means: soft and hard, the beginning and the end of an alert, and when to look again.
 //!
-//! The rules are semantics.md, decisions 1 and 3. [`advance`] is the only place that applies them.
+//! The rules are semantics.md, decisions 1 to 3. [`advance`] is the only place that applies them.
 
+use chrono::{DateTime, Utc};
+
+use crate::flapping::{FlapPolicy, Flapping};
 use crate::outcome::Verdict;
 use crate::status::Status;
 
 /// What is remembered of a check between two runs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct State {
     /// Of the last answered run; none before the first.
     pub status: Option<Status>,
     /// The last outcome was that the agent could not be reached.
     pub unreachable: bool,
-    /// Failing for at least the threshold: an alert of this check is open.
+    /// It was failing for at least the threshold, or flapping for long, and that is not over: its alert is open.
     pub hard: bool,
     /// Failing runs in a row.
     pub fails: u32,
+    /// Its flips between ok and failing.
+    pub flapping: Flapping,
 }
 
 /// The settings that decide about one check.
@@ -27,17 +32,23 @@ pub struct Policy {
     pub interval_s: u32,
     /// Seconds between runs while failing.
     pub follow_up_s: u32,
+    /// When flips are too many.
+    pub flaps: FlapPolicy,
 }
 
 /// What one outcome did to a check.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Step {
     /// The state to remember.
     pub next: State,
     /// Whether history gets a row.
     pub changed: bool,
+    /// The check went from ok to failing or back.
+    pub flipped: bool,
     /// What it means for the check's alert.
     pub alert: Consequence,
+    /// It flaps for so long that its alert tells of that.
+    pub flaps_long: bool,
     /// Seconds until the check is due out of turn; none leaves it on its grid.
     pub retry_in_s: Option<u32>,
 }
@@ -47,48 +58,66 @@ pub struct Step {
 pub enum Consequence {
     /// Nothing to do.
     Nothing,
-    /// The problem became hard: an alert opens.
+    /// The problem became hard, or the check flaps for long: an alert opens.
     Opens,
-    /// The alert stays open with another status.
+    /// The alert stays open and has something new to say.
     Changes,
-    /// The check recovered: its alert closes.
+    /// The check recovered and does not flap: its alert closes.
     Closes,
 }
 
-/// Applies one outcome's verdict to what is remembered of a check.
+/// Applies one outcome's verdict, of a run that ended at `now`, to what is remembered of a check.
 #[must_use]
-pub fn advance(previous: &State, verdict: Verdict, policy: &Policy) -> Step {
+pub fn advance(previous: &State, verdict: Verdict, policy: &Policy, now: DateTime<Utc>) -> Step {
     match verdict {
-        Verdict::Answered(status) => answered(previous, status, policy),
+        Verdict::Answered(status) => answered(previous, status, policy, now),
         Verdict::Unreachable => unreachable(previous, policy),
     }
 }
 
-fn answered(previous: &State, status: Status, policy: &Policy) -> Step {
-    let fails = if status.is_failing() {
+fn answered(previous: &State, status: Status, policy: &Policy, now: DateTime<Utc>) -> Step {
+    let is_failing = status.is_failing();
+    let fails = if is_failing {
         previous.fails.saturating_add(1)
     } else {
         0
     };
-    // A problem that is hard stays hard until recovery, also when the threshold is raised meanwhile.
-    let hard = status.is_failing() && (previous.hard || fails >= policy.alert_threshold);
-    let next = State {
-        status: Some(status),
-        unreachable: false,
-        hard,
-        fails,
+    // The first result is nothing that it could have flipped from.
+    let flipped = previous
+        .status
+        .is_some_and(|before| before.is_failing() != is_failing);
+    let flapping = if flipped {
+        previous.flapping.flip(now, &policy.flaps)
+    } else {
+        previous.flapping.clone()
     };
+    let flaps_long = flipped && is_failing && flapping.is_long(now, &policy.flaps);
+    // What is hard stays so until the check is ok and calm, also when a threshold is raised meanwhile.
+    let hard = if is_failing {
+        previous.hard || fails >= policy.alert_threshold || flaps_long
+    } else {
+        previous.hard && flapping.is_on(now)
+    };
+    let is_news = is_failing && (previous.status != Some(status) || flaps_long);
     Step {
-        next,
-        changed: previous.status != next.status || previous.unreachable || previous.hard != hard,
+        changed: previous.status != Some(status) || previous.unreachable || previous.hard != hard,
+        flipped,
         alert: match (previous.hard, hard) {
             (false, true) => Consequence::Opens,
             (true, false) => Consequence::Closes,
-            (true, true) if previous.status != next.status => Consequence::Changes,
+            (true, true) if is_news => Consequence::Changes,
             _ => Consequence::Nothing,
         },
-        retry_in_s: (status.is_failing() && policy.follow_up_s != policy.interval_s)
+        flaps_long,
+        retry_in_s: (is_failing && policy.follow_up_s != policy.interval_s)
             .then_some(policy.follow_up_s),
+        next: State {
+            status: Some(status),
+            unreachable: false,
+            hard,
+            fails,
+            flapping,
+        },
     }
 }
 
@@ -98,23 +127,27 @@ fn unreachable(previous: &State, policy: &Policy) -> Step {
     Step {
         next: State {
             unreachable: true,
-            ..*previous
+            ..previous.clone()
         },
         changed: !previous.unreachable,
+        flipped: false,
         alert: Consequence::Nothing,
+        flaps_long: false,
         retry_in_s: Some(policy.follow_up_s),
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use chrono::TimeDelta;
+
     use super::*;
 
-    /// Runs a sequence of outcomes and tells, for each, what happened: `o w c u` the verdicts, `-` unreachable;
-    /// the story shows fails, `!` while hard, `*` for a row of history, and the consequence.
+    /// Runs a sequence of outcomes, one each minute, and tells for each what happened: the story shows fails, `!` while hard, `*` for a row of history, and the consequence.
     fn check(policy: Policy, outcomes: &str, story: &str) {
         let mut state = State::default();
         let mut told = Vec::new();
+        let mut now = DateTime::UNIX_EPOCH;
         for outcome in outcomes.split_whitespace() {
             let verdict = match outcome {
                 "ok" => Verdict::Answered(Status::Ok),
@@ -124,7 +157,8 @@ mod tests {
                 "gone" => Verdict::Unreachable,
                 other => panic!("no such outcome: {other}"),
             };
-            let step = advance(&state, verdict, &policy);
+            now += TimeDelta::minutes(1);
+            let step = advance(&state, verdict, &policy, now);
             state = step.next;
             let hard = if state.hard { "!" } else { "" };
             let changed = if step.changed { "*" } else { "" };
@@ -135,7 +169,12 @@ mod tests {
                 Consequence::Changes => "changes",
                 Consequence::Closes => "closes",
             };
-            told.push(format!("{}{hard}{changed}{retry}{alert}", state.fails));
+            let flapping = if state.flapping.is_on(now) { "~" } else { "" };
+            let long = if step.flaps_long { "long" } else { "" };
+            told.push(format!(
+                "{}{hard}{changed}{flapping}{retry}{alert}{long}",
+                state.fails
+            ));
         }
         assert_eq!(told.join(" "), story, "after {outcomes}");
     }
@@ -144,6 +183,11 @@ mod tests {
         alert_threshold: 3,
         interval_s: 60,
         follow_up_s: 10,
+        flaps: FlapPolicy {
+            threshold: 5,
+            window_s: 1200,
+            notify_after_s: 1800,
+        },
     };
     const SAME_PACE: Policy = Policy {
         follow_up_s: 60,
@@ -211,19 +255,89 @@ mod tests {
             unreachable: false,
             hard: true,
             fails: 3,
+            flapping: Flapping::default(),
         };
         let raised = Policy {
             alert_threshold: 10,
             ..POLICY
         };
         assert_eq!(
-            advance(&hard, Verdict::Answered(Status::Critical), &raised).alert,
+            advance(
+                &hard,
+                Verdict::Answered(Status::Critical),
+                &raised,
+                DateTime::UNIX_EPOCH
+            )
+            .alert,
             Consequence::Nothing
         );
         assert!(
-            advance(&hard, Verdict::Answered(Status::Critical), &raised)
-                .next
-                .hard
+            advance(
+                &hard,
+                Verdict::Answered(Status::Critical),
+                &raised,
+                DateTime::UNIX_EPOCH
+            )
+            .next
+            .hard
         );
+    }
+
+    #[test]
+    fn an_alert_outlives_recoveries_while_the_check_flaps() {
+        let quick = Policy {
+            alert_threshold: 2,
+            ..SAME_PACE
+        };
+        // five flips make it flap; hard then, it stays so although it is ok, and is hard again at the first failure
+        check(
+            quick,
+            "ok crit ok crit ok crit crit ok crit ok",
+            "0* 1* 0* 1* 0* 1*~ 2!*~opens 0!*~ 1!*~changes 0!*~",
+        );
+        // before that it was hard and not flapping
+        check(quick, "crit crit ok crit ok", "1* 2!*opens 0*closes 1* 0*");
+    }
+
+    #[test]
+    fn an_alert_closes_with_the_first_ok_after_flapping() {
+        let short = Policy {
+            alert_threshold: 2,
+            flaps: FlapPolicy {
+                threshold: 3,
+                window_s: 180,
+                notify_after_s: 1800,
+            },
+            ..SAME_PACE
+        };
+        check(
+            short,
+            "ok crit ok crit crit ok ok ok ok",
+            "0* 1* 0* 1*~ 2!*~opens 0!*~ 0*closes 0 0",
+        );
+    }
+
+    #[test]
+    fn what_flaps_for_long_is_told() {
+        let story = (0..20).map(|_| "ok crit").collect::<Vec<_>>().join(" ");
+        let mut state = State::default();
+        let mut now = DateTime::UNIX_EPOCH;
+        let mut opened = Vec::new();
+        for (minute, outcome) in story.split(' ').enumerate() {
+            now += TimeDelta::minutes(1);
+            let status = if outcome == "ok" {
+                Status::Ok
+            } else {
+                Status::Critical
+            };
+            let step = advance(&state, Verdict::Answered(status), &POLICY, now);
+            if step.alert == Consequence::Opens {
+                opened.push((minute, step.flaps_long));
+            }
+            state = step.next;
+        }
+        // it flaps since its fifth flip, at minute 5
+        assert_eq!(opened, [(35, true)]);
+        assert!(state.hard);
     }
 }

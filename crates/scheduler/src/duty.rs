@@ -26,7 +26,7 @@ impl Duty {
     pub(crate) async fn perform(self, known: &Known, pool: &PgPool) -> anyhow::Result<()> {
         match self {
             Self::Sweep => sweep::perform(&known.steady_rate, pool).await,
-            Self::Owed => owed::perform(pool).await,
+            Self::Owed => owed::perform(&known.config, pool).await,
             Self::StateChanges => state_changes::perform(&known.config, pool).await,
         }
     }

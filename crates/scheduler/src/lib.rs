@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use duty::Duty;
 use sqlx::PgPool;
 use stalker_db::duties;
+use stalker_domain::thresholds::Thresholds;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -21,6 +22,8 @@ use tokio_util::sync::CancellationToken;
 pub struct Config {
     /// Days of history that are kept.
     pub keep_history_days: u32,
+    /// When something is an alert, and many are a flood.
+    pub thresholds: Thresholds,
 }
 
 /// Duties under way at the same time in one scheduler, so that a slow one delays no other.

@@ -2,25 +2,34 @@
 //! record; in health it finds nothing.
 
 use sqlx::PgPool;
-use stalker_db::{alerts, notifications};
+use stalker_db::notifications::upkeep;
+use stalker_db::{alerts, floods, suppressions};
 
-pub(crate) async fn perform(pool: &PgPool) -> anyhow::Result<()> {
+use crate::Config;
+
+pub(crate) async fn perform(config: &Config, pool: &PgPool) -> anyhow::Result<()> {
     let mut tx = pool.begin().await?;
     alerts::close_of_idle_hosts(&mut tx).await?;
     tx.commit().await?;
-    let lost = notifications::take_back_lost(pool).await?;
+    let mut tx = pool.begin().await?;
+    alerts::close_of_calm(&mut tx).await?;
+    tx.commit().await?;
+    floods::settle_all(pool).await?;
+    floods::count_freed(pool, &config.thresholds).await?;
+    let lost = upkeep::take_back_lost(pool).await?;
     if lost > 0 {
         tracing::warn!(
             notifications = lost,
             "their senders died; they may have arrived, and are sent again"
         );
     }
-    notifications::settle_all_closed(pool).await?;
-    notifications::drop_expired(pool).await?;
-    let owed = notifications::owe_all(pool).await?;
+    upkeep::settle_all_closed(pool).await?;
+    upkeep::drop_expired(pool).await?;
+    let owed = upkeep::owe_all(pool).await?;
     if owed > 0 {
         tracing::info!(notifications = owed, "owed by the passing of time");
     }
-    notifications::mark_settled(pool).await?;
+    suppressions::note_all(pool).await?;
+    upkeep::mark_settled(pool).await?;
     Ok(())
 }

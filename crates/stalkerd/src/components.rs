@@ -117,6 +117,7 @@ pub(crate) fn start(
     pools: &Pools,
     shutdown: &CancellationToken,
 ) -> anyhow::Result<Started> {
+    stalker_db::failpoint::arm();
     let mut tasks = JoinSet::new();
     let mut address = None;
     if which.api {

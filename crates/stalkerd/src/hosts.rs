@@ -1,14 +1,13 @@
 //! `stalkerd hosts`: the certificates that agents are pinned to (semantics.md, decision 10).
 
 use std::fmt::Write as _;
-use std::path::PathBuf;
 
-use anyhow::{Context, ensure};
+use anyhow::ensure;
 use clap::Subcommand;
-use stalker_db::{Pools, pins};
+use stalker_db::pins;
 
-use crate::components::runtime;
 use crate::settings::Settings;
+use crate::tools::with_database;
 
 #[derive(Subcommand)]
 pub(crate) enum HostsCommand {
@@ -23,9 +22,7 @@ pub(crate) enum HostsCommand {
 
 /// Does it; returns what to print.
 pub(crate) fn run(command: HostsCommand, settings: &Settings) -> anyhow::Result<String> {
-    let url = database_url(settings)?;
-    runtime()?.block_on(async {
-        let pools = Pools::new(&url, 8).context("database.url")?;
+    with_database(settings, async |pools| {
         let mut text = String::new();
         match command {
             HostsCommand::List => {
@@ -53,20 +50,4 @@ pub(crate) fn run(command: HostsCommand, settings: &Settings) -> anyhow::Result<
         }
         Ok(text)
     })
-}
-
-/// The configured database, else that of the `stalkerd up` that runs in this folder or in STALKER_HOME.
-fn database_url(settings: &Settings) -> anyhow::Result<String> {
-    settings
-        .database_url()
-        .map(str::to_owned)
-        .or_else(|missing| {
-            let home =
-                std::env::var_os("STALKER_HOME").map_or_else(|| ".stalker".into(), PathBuf::from);
-            let ready = std::fs::read(home.join("ready.json")).ok();
-            let ready: Option<serde_json::Value> =
-                ready.and_then(|text| serde_json::from_slice(&text).ok());
-            let url = ready.as_ref().and_then(|ready| ready["database"].as_str());
-            url.map(str::to_owned).ok_or(missing)
-        })
 }

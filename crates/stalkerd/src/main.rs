@@ -1,11 +1,17 @@
 //! `stalkerd`: the one server executable. Its subcommand is its role; this file only dispatches.
 
+mod alerts;
 mod components;
+mod doctor;
 mod hosts;
 mod log;
+mod maintenance;
+mod notifications;
 mod private_file;
+mod routes;
 mod settings;
 mod signals;
+mod tools;
 mod up;
 
 use std::path::PathBuf;
@@ -54,6 +60,19 @@ enum Command {
     /// Shows hosts with the certificates that they are pinned to, and resets pins
     #[command(subcommand)]
     Hosts(hosts::HostsCommand),
+    /// Declares where people work, so that nobody is told of what happens there
+    #[command(subcommand)]
+    Maintenance(maintenance::MaintenanceCommand),
+    /// Shows open alerts, and tells the story of one: who was told, who was not, and why
+    Alerts(alerts::AlertsArgs),
+    /// Shows what is owed and checks what must be true; fails, and says what to do, if something is broken
+    Doctor,
+    /// Says which alerts concern which channels
+    #[command(subcommand)]
+    Routes(routes::RoutesCommand),
+    /// Shows what is on its way and what was refused, and tries it again
+    #[command(subcommand)]
+    Notifications(notifications::NotificationsCommand),
 }
 
 /// What every running component takes.
@@ -115,6 +134,21 @@ fn dispatch(cli: Cli) -> anyhow::Result<()> {
         )?,
         Command::Migrate => components::migrate(&Settings::read(config)?)?,
         Command::Hosts(command) => print!("{}", hosts::run(command, &Settings::read(config)?)?),
+        Command::Maintenance(command) => {
+            print!("{}", maintenance::run(command, &Settings::read(config)?)?);
+        }
+        Command::Alerts(args) => print!("{}", alerts::run(args, &Settings::read(config)?)?),
+        Command::Doctor => {
+            let report = doctor::run(&Settings::read(config)?)?;
+            print!("{}", report.text);
+            report.verdict()?;
+        }
+        Command::Routes(command) => {
+            print!("{}", routes::run(command, &Settings::read(config)?)?);
+        }
+        Command::Notifications(command) => {
+            print!("{}", notifications::run(command, &Settings::read(config)?)?);
+        }
     }
     Ok(())
 }

@@ -13,7 +13,8 @@ use figment::Figment;
 use figment::providers::{Env, Format, Toml};
 use serde::Deserialize;
 use stalker_domain::outcome::{LEASE_MARGIN_S, REQUEST_MARGIN_S, TIMEOUT_MAX_S};
-use stalker_worker::config::Channel;
+use stalker_domain::thresholds::Thresholds;
+use stalker_worker::config::{self, Channel, Route};
 
 const DEFAULT: &str = include_str!("default.toml");
 const SYSTEM_FILE: &str = "/etc/stalker/stalkerd.toml";
@@ -29,6 +30,7 @@ pub(crate) struct Settings {
     pub(crate) alerts: Alerts,
     pub(crate) scheduler: Scheduler,
     pub(crate) channels: BTreeMap<String, Channel>,
+    pub(crate) routes: Vec<Route>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -76,8 +78,31 @@ pub(crate) struct Worker {
 #[serde(deny_unknown_fields)]
 pub(crate) struct Alerts {
     pub(crate) alert_threshold: u32,
+    pub(crate) flap_threshold: u32,
+    pub(crate) flap_window: u32,
+    pub(crate) flap_notify_after: u32,
     pub(crate) host_down_after: u32,
+    pub(crate) host_threshold: u32,
+    pub(crate) host_window: u32,
+    pub(crate) flood_threshold: u32,
+    pub(crate) flood_window: u32,
     pub(crate) notifications_expiration: u32,
+}
+
+impl Alerts {
+    fn thresholds(&self) -> Thresholds {
+        Thresholds {
+            alert_threshold: self.alert_threshold,
+            host_down_after_s: self.host_down_after,
+            flap_threshold: self.flap_threshold,
+            flap_window_s: self.flap_window,
+            flap_notify_after_s: self.flap_notify_after,
+            host_threshold: self.host_threshold,
+            host_window_s: self.host_window,
+            flood_threshold: self.flood_threshold,
+            flood_window_s: self.flood_window,
+        }
+    }
 }
 
 #[derive(Debug, Deserialize)]
@@ -137,6 +162,26 @@ impl Settings {
             "alerts.alert_threshold is 0; 1 alerts at the first failing run"
         );
         ensure!(
+            (2..=1000).contains(&self.alerts.flap_threshold),
+            "alerts.flap_threshold is {}; it must be from 2 to 1000 flips",
+            self.alerts.flap_threshold
+        );
+        let windows = [
+            ("flap_window", self.alerts.flap_window),
+            ("flap_notify_after", self.alerts.flap_notify_after),
+            ("host_threshold", self.alerts.host_threshold),
+            ("host_window", self.alerts.host_window),
+            ("flood_threshold", self.alerts.flood_threshold),
+            ("flood_window", self.alerts.flood_window),
+        ];
+        for (name, value) in windows {
+            // ten years: more would only be a way to say never
+            ensure!(
+                (1..=315_360_000).contains(&value),
+                "alerts.{name} is {value}; it must be from 1 to 315360000"
+            );
+        }
+        ensure!(
             self.alerts.notifications_expiration >= 60,
             "alerts.notifications_expiration is less than a minute: alerts would be told again at once"
         );
@@ -153,12 +198,7 @@ impl Settings {
                 "{name} is empty: everybody would know it"
             );
         }
-        for (name, channel) in &self.channels {
-            channel
-                .validate()
-                .with_context(|| format!("channels.{name}"))?;
-        }
-        Ok(())
+        config::validate(&self.channels, &self.routes)
     }
 
     /// The database's URL.
@@ -193,18 +233,19 @@ impl Settings {
             check_timeout_s: self.worker.check_timeout,
             lease_s: self.worker.lease,
             check_key: self.worker.check_key.clone(),
-            alert_threshold: self.alerts.alert_threshold,
-            host_down_after_s: self.alerts.host_down_after,
+            thresholds: self.alerts.thresholds(),
             pause_file: self.worker.pause_file.clone(),
             idle_connections_per_agent: self.worker.idle_connections_per_agent,
             notifications_expiration_s: self.alerts.notifications_expiration,
             channels: self.channels.clone(),
+            routes: self.routes.clone(),
         }
     }
 
     pub(crate) fn for_scheduler(&self) -> stalker_scheduler::Config {
         stalker_scheduler::Config {
             keep_history_days: self.scheduler.keep_history_days,
+            thresholds: self.alerts.thresholds(),
         }
     }
 }
@@ -235,14 +276,15 @@ fn sources(files: &[PathBuf]) -> anyhow::Result<Figment> {
         .split(".");
     figment = figment.merge(database_url);
     let environment = Env::prefixed("STALKER__").split("__");
+    // text, whatever it looks like: a key of digits is not a number (several keys are a list)
+    let is_text = |name: &str| secrets::is_secret(name) && !name.ends_with("keys");
     for (name, secret) in environment
         .iter()
-        .filter(|(name, _)| secrets::is_secret(name.as_str()))
+        .filter(|(name, _)| is_text(name.as_str()))
     {
-        // text, whatever it looks like: a key of digits is not a number
         figment = figment.merge((name.as_str().to_owned(), secret));
     }
-    Ok(figment.merge(environment.filter(|name| !secrets::is_secret(name.as_str()))))
+    Ok(figment.merge(environment.filter(move |name| !is_text(name.as_str()))))
 }
 
 /// The host's name with its domain, as the system's own command tells it; without that command, the short one.
@@ -283,6 +325,7 @@ mod tests {
             .extract()
             .expect("parses");
         settings.validate().expect("is valid");
+        assert_eq!(settings.alerts.thresholds(), Thresholds::default());
     }
 
     #[test]
@@ -316,7 +359,72 @@ mod tests {
         );
         refuses(
             "[channels.x]\nprovider = 'http'\nurl = 'http://h/'\nservice_key = ''",
-            "service_key is empty",
+            "channels.x has an empty key",
         );
+    }
+
+    #[test]
+    fn channels_and_routes_that_lead_nowhere_are_refused() {
+        let channels = "[channels.a]\nprovider = 'http'\nurl = 'http://h/'\n[channels.b]\nprovider = 'http'\nurl = 'http://h/'\n";
+        let with = |extra: &str, text: &str| refuses(&format!("{extra}\n{channels}"), text);
+        with(
+            "routes = [{ channels = ['c'] }]",
+            "route 1 of [[routes]]: channels names c, which is not configured",
+        );
+        with(
+            "routes = [{ channels = ['a'] }, { channels = [] }]",
+            "route 2 of [[routes]]: channels is empty",
+        );
+        with(
+            "routes = [{ match = { hosts = 'x' }, channels = ['a'] }]",
+            "hosts",
+        );
+        with(
+            "routes = [{ match = { priority = 0 }, channels = ['a'] }]",
+            "match.priority is 0",
+        );
+        with(
+            "routes = [{ match = { status = 'DOWN' }, channels = ['a'] }]",
+            "match.status is DOWN",
+        );
+        with(
+            "routes = [{ match = { host = [] }, channels = ['a'] }]",
+            "match.host is an empty list",
+        );
+        let fallback = |channel: &str, name: &str| {
+            format!(
+                "[channels.{channel}]\nprovider = 'http'\nurl = 'http://h/'\nfallback = '{name}'\n"
+            )
+        };
+        refuses(
+            &fallback("a", "b"),
+            "channels.a.fallback is b, which is not configured",
+        );
+        refuses(
+            &fallback("a", "a"),
+            "channels.a.fallback goes in a circle: a -> a",
+        );
+        refuses(
+            &(fallback("a", "b") + &fallback("b", "a")),
+            "goes in a circle: a -> b -> a",
+        );
+    }
+
+    #[test]
+    fn a_route_takes_one_value_or_a_list() {
+        let settings: Settings = Figment::new()
+            .merge(Toml::string(DEFAULT))
+            .merge(Toml::string(
+                "[channels.a]\nprovider = 'http'\nurl = 'http://h/'\nprefix = 'P:'\nprevious_keys = ['old']\n\
+                 [[routes]]\nmatch = { role = 'db*', priority = [1], status = ['critical', 'unreachable'] }\nchannels = ['a']\ncontinue = true",
+            ))
+            .extract()
+            .expect("parses");
+        settings.validate().expect("is valid");
+        let route = &settings.routes[0];
+        assert_eq!(route.matches.role, Some(vec!["db*".to_owned()]));
+        assert_eq!(route.matches.priority, Some(vec![1]));
+        assert!(route.continues);
+        assert_eq!(settings.channels["a"].prefix, "P:");
     }
 }

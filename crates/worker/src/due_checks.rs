@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 
 use stalker_db::Pools;
 use stalker_db::claims::{self, ClaimedCheck, Cursors};
-use stalker_db::outcomes::{HostPolicy, Run};
+use stalker_db::failpoint::{self, Failpoint};
+use stalker_db::outcomes::Run;
 use stalker_domain::outcome::{LEASE_MARGIN_S, TIMEOUT_MAX_S};
-use stalker_domain::state::{Policy, State, advance};
-use stalker_domain::status::Status;
+use stalker_domain::thresholds::Thresholds;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
@@ -32,19 +32,15 @@ pub(crate) async fn run(
     told: Arc<Notify>,
     shutdown: CancellationToken,
 ) -> anyhow::Result<()> {
-    let policy = HostPolicy {
-        alert_threshold: i32::try_from(config.alert_threshold)?,
-        host_down_after_s: i32::try_from(config.host_down_after_s)?,
-    };
     let runner = Arc::new(Runner {
         probe: Probe::new(&config, pools.durable.clone())?,
         recorder: Recorder::start(
             pools.clone(),
-            policy,
+            config.thresholds,
             told,
             Duration::from_secs(config.lease_s.into()),
         ),
-        alert_threshold: config.alert_threshold,
+        thresholds: config.thresholds,
     });
     let source = DueChecks {
         pools,
@@ -112,6 +108,9 @@ impl Source for DueChecks {
             i32::try_from(self.config.lease_s)?,
         )
         .await?;
+        if !taken.is_empty() {
+            failpoint::reach(Failpoint::AfterClaim).await;
+        }
         Ok(taken
             .into_iter()
             .map(|check| DueCheck {
@@ -161,7 +160,7 @@ impl Drop for RushRun {
 struct Runner {
     probe: Probe,
     recorder: Recorder,
-    alert_threshold: u32,
+    thresholds: Thresholds,
 }
 
 impl Runner {
@@ -171,11 +170,7 @@ impl Runner {
         let Some(probed) = self.probe.run(check).await else {
             return; // the lease runs out, and a worker that can makes the call
         };
-        let step = advance(
-            &remembered(check),
-            probed.outcome.verdict,
-            &self.policy(check),
-        );
+        let step = check.advance(probed.outcome.verdict, &self.thresholds);
         let run = Run {
             check: check.clone(),
             outcome: probed.outcome,
@@ -183,23 +178,5 @@ impl Runner {
             first_seen_cert_sha256: probed.first_seen_cert_sha256,
         };
         self.recorder.record(run).await;
-    }
-
-    fn policy(&self, check: &ClaimedCheck) -> Policy {
-        let positive = |value: i32| u32::try_from(value).unwrap_or(1).max(1);
-        Policy {
-            alert_threshold: check.alert_threshold.map_or(self.alert_threshold, positive),
-            interval_s: positive(check.interval_s),
-            follow_up_s: positive(check.follow_up_s),
-        }
-    }
-}
-
-fn remembered(check: &ClaimedCheck) -> State {
-    State {
-        status: check.status.map(|code| Status::from_exit_code(code.into())),
-        unreachable: check.unreachable,
-        hard: check.hard,
-        fails: u32::try_from(check.fails).unwrap_or(0),
     }
 }

@@ -15,7 +15,7 @@ pub mod recorder;
 use std::sync::Arc;
 use std::time::Duration;
 
-use stalker_db::{Pools, channels};
+use stalker_db::{Pools, channels, routes};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
@@ -54,13 +54,16 @@ async fn put_channels(config: &Config, pools: &Pools) {
         .iter()
         .map(|(name, channel)| channel.row(name, config.notifications_expiration_s))
         .collect();
+    let routes: Vec<routes::Route> = config.routes.iter().map(config::Route::row).collect();
     let mut wait = Duration::from_millis(200);
     loop {
-        match channels::put_configured(&pools.durable, &channels).await {
-            Ok(retired) => {
-                for channel in retired {
-                    tracing::warn!(%channel, "no longer configured here: retired, no new alert concerns it");
-                }
+        let put = async {
+            let put = channels::put_configured(&pools.durable, &channels, &routes).await?;
+            Ok::<_, sqlx::Error>((put, channels::secrets_in_use(&pools.durable).await?))
+        };
+        match put.await {
+            Ok((put, used)) => {
+                tell(config, &put, &used);
                 return;
             }
             Err(error) => {
@@ -68,6 +71,36 @@ async fn put_channels(config: &Config, pools: &Pools) {
                 tokio::time::sleep(wait).await;
                 wait = (wait * 2).min(Duration::from_secs(5));
             }
+        }
+    }
+}
+
+/// What somebody who has changed the configuration should know.
+fn tell(config: &Config, put: &channels::Put, used: &[(String, String)]) {
+    for channel in &put.retired {
+        tracing::warn!(%channel, "no longer configured here: retired, no new alert concerns it");
+    }
+    if put.retried > 0 {
+        tracing::info!(
+            notifications = put.retried,
+            "refused before their channel was changed; trying again"
+        );
+    }
+    for (name, secret_id) in used {
+        let Some(channel) = config.channels.get(name) else {
+            continue;
+        };
+        if !channel
+            .secrets()
+            .iter()
+            .any(|secret| notify::secret_id(secret) == *secret_id)
+        {
+            tracing::warn!(
+                channel = name,
+                secret_id,
+                "alerts that are not over were told with a key that is not configured any more: their resolves may not \
+                 find them; list that key under previous_keys until they are over"
+            );
         }
     }
 }

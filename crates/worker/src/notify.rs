@@ -10,7 +10,7 @@ use stalker_db::notifications::ClaimedNotification;
 use stalker_domain::plugin_output::clip;
 use stalker_domain::wire;
 
-use crate::config::Channel;
+use crate::config::{Channel, Provider};
 
 /// What one attempt may take.
 pub(crate) const TIMEOUT: Duration = Duration::from_secs(15);
@@ -26,6 +26,8 @@ pub(crate) struct Message<'a> {
     pub(crate) notification: &'a ClaimedNotification,
     /// The check as it is now.
     pub(crate) check: Option<wire::Check>,
+    /// The secret to send it with.
+    pub(crate) secret: Option<&'a str>,
 }
 
 /// How the receiver took it.
@@ -69,8 +71,8 @@ impl Sender {
     }
 
     pub(crate) async fn send(&self, channel: &Channel, message: &Message<'_>) -> Answer {
-        match channel {
-            Channel::Http(http) => http::send(&self.client, http, message).await,
+        match &channel.provider {
+            Provider::Http(http) => http::send(&self.client, http, message).await,
         }
     }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use sqlx::PgPool;
+use stalker_db::failpoint::{self, Failpoint};
 use stalker_db::notifications::{self, Attempt, AttemptEnd, ClaimedNotification};
 use stalker_db::{Pools, checks};
 use stalker_domain::wire;
@@ -42,6 +43,11 @@ pub(crate) async fn run(
         let source = OwedNotifications {
             pool: pools.durable.clone(),
             channel: channel.clone(),
+            secret_ids: config.channels[channel]
+                .secrets()
+                .into_iter()
+                .map(notify::secret_id)
+                .collect(),
             told: told.clone(),
         };
         let delivery = delivery.clone();
@@ -65,6 +71,8 @@ pub(crate) async fn run(
 struct OwedNotifications {
     pool: PgPool,
     channel: String,
+    /// Say which secrets the channel has, today's first.
+    secret_ids: Vec<String>,
     told: Arc<Notify>,
 }
 
@@ -76,6 +84,7 @@ impl Source for OwedNotifications {
         Ok(notifications::claim_due(
             &self.pool,
             &self.channel,
+            &self.secret_ids,
             i64::try_from(free)?,
             rand::random::<i64>(),
             lease_s,
@@ -114,18 +123,23 @@ impl Delivery {
             return; // claimed are only channels of this configuration
         };
         let began = Instant::now();
+        let secret = channel.secret(notification.secret_id.as_deref());
         let message = Message {
             notification,
             check: self.check(notification).await,
+            secret,
         };
         let answer = self.sender.send(channel, &message).await;
+        if answer.failure.is_none() {
+            failpoint::reach(Failpoint::AfterAccept).await;
+        }
         let attempt = Attempt {
             end: end(&answer, notification),
             may_have_arrived: answer.may_have_arrived,
             latency_ms: i32::try_from(began.elapsed().as_millis()).unwrap_or(i32::MAX),
             http_status: answer.http_status.map(i32::from),
             answer: answer.excerpt,
-            secret_id: channel.secret_id(),
+            secret_id: secret.map(notify::secret_id),
         };
         self.settle(notification, &attempt).await;
     }

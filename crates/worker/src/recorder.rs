@@ -5,9 +5,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use stalker_db::Pools;
-use stalker_db::outcomes::{self, HostPolicy, Run};
+use stalker_db::failpoint::{self, Failpoint};
+use stalker_db::outcomes::{self, Run};
 use stalker_domain::outcome::{LEASE_MARGIN_S, Outcome};
 use stalker_domain::state::Consequence;
+use stalker_domain::thresholds::Thresholds;
 use tokio::sync::{Notify, Semaphore, mpsc, oneshot};
 
 /// How long an outcome waits for company.
@@ -30,11 +32,11 @@ struct Waiting {
 
 impl Recorder {
     /// Starts recording, until the handle is dropped. `told` is notified when something may be owed; `lease` is how long trying again makes sense.
-    pub fn start(pools: Pools, policy: HostPolicy, told: Arc<Notify>, lease: Duration) -> Self {
+    pub fn start(pools: Pools, thresholds: Thresholds, told: Arc<Notify>, lease: Duration) -> Self {
         let (outcomes, received) = mpsc::channel(2 * BATCH);
         let batches = Arc::new(Batches {
             pools,
-            policy,
+            thresholds,
             told,
             lease,
         });
@@ -79,7 +81,7 @@ async fn gather(mut outcomes: mpsc::Receiver<Waiting>, batches: Arc<Batches>) {
 
 struct Batches {
     pools: Pools,
-    policy: HostPolicy,
+    thresholds: Thresholds,
     told: Arc<Notify>,
     lease: Duration,
 }
@@ -109,8 +111,10 @@ impl Batches {
         let given_up = Instant::now() + own.fold(self.lease, Duration::max);
         let mut pause = Duration::from_millis(50);
         loop {
-            match outcomes::record(&self.pools, runs, self.policy).await {
+            failpoint::reach(Failpoint::BeforeRecord).await;
+            match outcomes::record(&self.pools, runs, &self.thresholds).await {
                 Ok(recorded) => {
+                    failpoint::reach(Failpoint::AfterRecord).await;
                     let refused = runs.len() - recorded.check_ids.len();
                     if refused > 0 {
                         tracing::info!(

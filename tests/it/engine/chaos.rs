@@ -13,6 +13,7 @@ use stalker_db::claims::{ClaimedCheck, Cursors, claim_due, intervals_in_use};
 use stalker_db::outcomes::{Run, record};
 use stalker_db::{Pools, checks, registrations, sweep};
 use stalker_domain::outcome::{Outcome, Verdict};
+use stalker_domain::thresholds::Thresholds;
 use stalker_domain::wire::{RegisteredCheck, Registration};
 use stalker_tests::database::TestDatabase;
 use stalker_tests::fixture::{Past, add_checks};
@@ -20,7 +21,7 @@ use stalker_tests::seed;
 use stalker_tests::until::until;
 use tokio::task::{JoinSet, LocalSet};
 
-use super::{HOSTS, answered, count, run_of};
+use super::{answered, count, run_of};
 
 /// How long everything goes wrong.
 const CHAOS: Duration = Duration::from_secs(10);
@@ -149,7 +150,7 @@ impl Stage {
             .zip(outcomes)
             .map(|(check, outcome)| run_of(check, outcome))
             .collect();
-        let recorded = record(&self.pools, &runs, HOSTS)
+        let recorded = record(&self.pools, &runs, &Thresholds::default())
             .await
             .expect("a batch can be recorded")
             .check_ids

@@ -7,7 +7,7 @@ use std::process::Output;
 use stalker_tests::executables;
 use stalker_tests::process::command;
 
-const SUBCOMMANDS: [&str; 9] = [
+const SUBCOMMANDS: [&str; 14] = [
     "up",
     "all",
     "api",
@@ -17,6 +17,11 @@ const SUBCOMMANDS: [&str; 9] = [
     "openapi",
     "config",
     "hosts",
+    "maintenance",
+    "alerts",
+    "doctor",
+    "routes",
+    "notifications",
 ];
 
 #[test]

@@ -5,6 +5,7 @@ use anyhow::{Context, ensure};
 use chrono::{DateTime, SecondsFormat, Utc};
 use reqwest::Client;
 use serde::{Deserialize, Serialize};
+use stalker_db::notifications::ClaimedNotification;
 use stalker_domain::wire;
 
 use super::{Answer, Message, judge};
@@ -17,12 +18,9 @@ pub struct HttpChannel {
     pub url: String,
     /// Sent in the body; a secret.
     pub service_key: Option<String>,
-    /// Put in front of incident keys.
+    /// Keys of before, with which alerts were told that are not over.
     #[serde(default)]
-    pub prefix: String,
-    /// `PREFIXhost:check` without an episode, as the original made them.
-    #[serde(default)]
-    pub stable_keys: bool,
+    pub previous_keys: Vec<String>,
 }
 
 impl HttpChannel {
@@ -34,10 +32,6 @@ impl HttpChannel {
             "url is neither http nor https, but {}",
             url.scheme()
         );
-        ensure!(
-            self.service_key.as_deref() != Some(""),
-            "service_key is empty; leave it out if there is none"
-        );
         Ok(())
     }
 }
@@ -45,9 +39,7 @@ impl HttpChannel {
 /// Without the secret.
 impl std::fmt::Debug for HttpChannel {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("HttpChannel")
-            .field("prefix", &self.prefix)
-            .finish_non_exhaustive()
+        f.debug_struct("HttpChannel").finish_non_exhaustive()
     }
 }
 
@@ -79,7 +71,7 @@ enum Details<'a> {
 pub(crate) async fn send(client: &Client, channel: &HttpChannel, message: &Message<'_>) -> Answer {
     let about = message.notification;
     let body = Body {
-        service_key: channel.service_key.as_deref().unwrap_or_default(),
+        service_key: message.secret.unwrap_or_default(),
         incident_key: &about.dedup_key,
         event_type: if about.kind == "resolve" {
             "resolve"
@@ -103,21 +95,39 @@ pub(crate) async fn send(client: &Client, channel: &HttpChannel, message: &Messa
     judge(client.post(&channel.url).json(&body)).await
 }
 
-/// `check_load on web1 is DOWN`, as the original said it. A resolve says more where the original's words would not be
-/// true, or would be the first that the receiver hears of it (semantics.md, decisions 8 and 9).
+/// `check_load on web1 is DOWN`, as the original said it. More is said where the original's words would not be true, or
+/// would be the first that the receiver hears of it (semantics.md, decisions 2, 4, 8 and 9).
 fn description(message: &Message<'_>) -> String {
     let about = message.notification;
-    let subject = if about.check_name.is_empty() {
-        about.hostname.clone()
-    } else {
-        format!("{} on {}", about.check_name, about.hostname)
+    let subject = match (
+        about.alert_kind.as_str(),
+        about.hostname.as_str(),
+        about.check_name.as_str(),
+    ) {
+        ("flood", "", _) => "a flood of alerts".to_owned(),
+        ("flood", host, _) => format!("a flood of alerts on {host}"),
+        (_, host, "") => host.to_owned(),
+        (_, host, check) => format!("{check} on {host}"),
     };
     if about.kind != "resolve" {
-        return format!("{subject} is DOWN");
+        return match about.alert_kind.as_str() {
+            "flood" if about.members == 0 => format!("{subject}: all are UP again"),
+            "flood" => {
+                let are = if about.members == 1 { "is" } else { "are" };
+                format!(
+                    "{subject}: {} {are} DOWN: {}",
+                    about.members,
+                    members(about)
+                )
+            }
+            _ if about.is_of_flapping => format!("{subject} is FLAPPING"),
+            _ => format!("{subject} is DOWN"),
+        };
     }
     let is_now = match about.close_reason.as_deref() {
         Some("removed") => "was removed",
         Some("no check left") => "has no check left that could tell",
+        Some("over") => "is over; what is still down is told by itself",
         _ => "is UP",
     };
     match about.closed_at {
@@ -126,6 +136,19 @@ fn description(message: &Message<'_>) -> String {
             format!("{subject} {is_now}; it was down from {from} to {to}")
         }
         _ => format!("{subject} {is_now}"),
+    }
+}
+
+fn members(flood: &ClaimedNotification) -> String {
+    let named = flood.member_names.len();
+    let more = usize::try_from(flood.members)
+        .unwrap_or(0)
+        .saturating_sub(named);
+    let names = flood.member_names.join(", ");
+    if more > 0 {
+        format!("{names} and {more} more")
+    } else {
+        names
     }
 }
 

@@ -1,0 +1,219 @@
+//! Maintenances: what is seen there is recorded, and told nobody while they last (0007, function `suppression`).
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use sqlx::PgPool;
+use sqlx::postgres::types::PgInterval;
+
+/// A maintenance, and where it is in force. `None` matches everything; text may hold `*` and `?`.
+#[derive(Debug, Clone)]
+pub struct Maintenance {
+    /// Identity.
+    pub maintenance_id: i64,
+    /// When it begins.
+    pub starts_at: DateTime<Utc>,
+    /// When it is over.
+    pub ends_at: DateTime<Utc>,
+    /// Names of hosts.
+    pub hosts: Option<Vec<String>>,
+    /// Roles, one of which the host must have.
+    pub roles: Option<Vec<String>>,
+    /// Names of checks.
+    pub checks: Option<Vec<String>>,
+    /// Who declared it.
+    pub author: String,
+    /// What for.
+    pub reason: String,
+    /// `coming`, `now` or `over`.
+    pub phase: String,
+}
+
+/// A maintenance to be declared.
+#[derive(Debug, Clone)]
+pub struct NewMaintenance {
+    /// When it begins; `None` for now.
+    pub starts_at: Option<DateTime<Utc>>,
+    /// When it is over.
+    pub end: End,
+    /// As in [`Maintenance`], but that empty matches everything.
+    pub hosts: Vec<String>,
+    /// As `hosts`.
+    pub roles: Vec<String>,
+    /// As `hosts`.
+    pub checks: Vec<String>,
+    /// Who declares it.
+    pub author: String,
+    /// What for.
+    pub reason: String,
+}
+
+/// The end of a maintenance.
+#[derive(Debug, Clone, Copy)]
+pub enum End {
+    /// At this time.
+    At(DateTime<Utc>),
+    /// So long after its start.
+    After(Duration),
+}
+
+/// Why a maintenance was not declared.
+#[derive(Debug, thiserror::Error)]
+pub enum AddError {
+    /// It would end before its start, or at once.
+    #[error("a maintenance must end after its start")]
+    EndsBeforeStart,
+    /// It would be over already.
+    #[error("this maintenance would be over already")]
+    IsOver,
+    /// It names no host, role or check.
+    #[error("a maintenance must name hosts, roles or checks")]
+    SaysNowhere,
+    /// Longer than a century.
+    #[error("a maintenance cannot last so long")]
+    LastsTooLong,
+    /// The database does not answer.
+    #[error("the database did not take the maintenance")]
+    Database(#[source] sqlx::Error),
+}
+
+impl From<sqlx::Error> for AddError {
+    fn from(error: sqlx::Error) -> Self {
+        let constraint = error
+            .as_database_error()
+            .and_then(|error| error.constraint());
+        match constraint {
+            Some("maintenances_end_after_their_start") => Self::EndsBeforeStart,
+            Some("maintenances_say_where") => Self::SaysNowhere,
+            _ => Self::Database(error),
+        }
+    }
+}
+
+/// What [`end`] did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ended {
+    /// It was in force and is over now.
+    Now,
+    /// It had not begun and is deleted.
+    BeforeItsStart,
+    /// It was over already.
+    WasOver,
+    /// There is none with this id.
+    Unknown,
+}
+
+/// Declares a maintenance.
+///
+/// # Errors
+/// If it cannot be, or the database does not answer.
+pub async fn add(pool: &PgPool, new: &NewMaintenance) -> Result<Maintenance, AddError> {
+    let (ends_at, lasts) = match new.end {
+        End::At(at) => (Some(at), None),
+        End::After(lasts) => (None, Some(interval(lasts)?)),
+    };
+    sqlx::query_as!(
+        Maintenance,
+        r#"
+        insert into maintenances (starts_at, ends_at, hosts, roles, checks, author, reason)
+        select n.starts_at, n.ends_at, $4::text[], $5::text[], $6::text[], $7, $8
+        from (select coalesce($1, now()) as starts_at, coalesce($2, coalesce($1, now()) + $3::interval) as ends_at) as n
+        -- an end before the start is the constraint's to name
+        where n.ends_at > now() or n.ends_at <= n.starts_at
+        returning maintenance_id, starts_at, ends_at, hosts, roles, checks, author, reason,
+                  case when starts_at <= now() then 'now' else 'coming' end as "phase!"
+        "#,
+        new.starts_at,
+        ends_at,
+        lasts,
+        unless_empty(&new.hosts),
+        unless_empty(&new.roles),
+        unless_empty(&new.checks),
+        new.author,
+        new.reason,
+    )
+    .fetch_optional(pool)
+    .await?
+    .ok_or(AddError::IsOver)
+}
+
+fn unless_empty(patterns: &[String]) -> Option<&[String]> {
+    (!patterns.is_empty()).then_some(patterns)
+}
+
+/// A century is more than any maintenance, and less than what the calendar of the database ends at.
+fn interval(lasts: Duration) -> Result<PgInterval, AddError> {
+    const CENTURY: Duration = Duration::from_secs(100 * 365 * 86_400);
+    if lasts > CENTURY {
+        return Err(AddError::LastsTooLong);
+    }
+    Ok(PgInterval {
+        months: 0,
+        days: 0,
+        microseconds: i64::try_from(lasts.as_micros()).map_err(|_| AddError::LastsTooLong)?,
+    })
+}
+
+/// Those in force and to come, and on request those that are over, in the order of their start.
+///
+/// # Errors
+/// If the database does not answer.
+pub async fn list(pool: &PgPool, with_past: bool) -> sqlx::Result<Vec<Maintenance>> {
+    sqlx::query_as!(
+        Maintenance,
+        r#"
+        select maintenance_id, starts_at, ends_at, hosts, roles, checks, author, reason,
+               case when ends_at <= now() then 'over' when starts_at <= now() then 'now' else 'coming' end as "phase!"
+        from maintenances where $1 or ends_at > now()
+        order by starts_at, maintenance_id
+        "#,
+        with_past,
+    )
+    .fetch_all(pool)
+    .await
+}
+
+/// How many checks a maintenance is about, as hosts and checks are today.
+///
+/// # Errors
+/// If the database does not answer.
+pub async fn reach(pool: &PgPool, maintenance_id: i64) -> sqlx::Result<i64> {
+    sqlx::query_scalar!(
+        r#"
+        select count(*) as "count!"
+        from maintenances m, checks k join hosts h using (host_id)
+        where m.maintenance_id = $1 and k.removed_at is null
+          and exists (select from maintenances_at(m.starts_at, h.hostname, h.roles, k.name) as its where its.maintenance_id = m.maintenance_id)
+        "#,
+        maintenance_id,
+    )
+    .fetch_one(pool)
+    .await
+}
+
+/// Ends a maintenance: one in force is over now, one to come is deleted. What is owed then is told.
+///
+/// # Errors
+/// If the database does not answer.
+pub async fn end(pool: &PgPool, maintenance_id: i64) -> sqlx::Result<Ended> {
+    let ended = sqlx::query!(
+        r#"
+        with ended as (
+            update maintenances set ends_at = now()
+            where maintenance_id = $1 and starts_at < now() and ends_at > now() returning maintenance_id),
+        deleted as (
+            delete from maintenances where maintenance_id = $1 and starts_at >= now() returning maintenance_id)
+        select exists (select from ended) as "is_ended!", exists (select from deleted) as "is_deleted!",
+               exists (select from maintenances where maintenance_id = $1) as "is_known!"
+        "#,
+        maintenance_id,
+    )
+    .fetch_one(pool)
+    .await?;
+    Ok(match ended {
+        row if row.is_ended => Ended::Now,
+        row if row.is_deleted => Ended::BeforeItsStart,
+        row if row.is_known => Ended::WasOver,
+        _ => Ended::Unknown,
+    })
+}
