@@ -1,0 +1,122 @@
+use super::*;
+
+/// Expects an error that holds `text` from the defaults with `extra` on top.
+fn refuses(extra: &str, text: &str) {
+    let settings = Figment::new()
+        .merge(Toml::string(DEFAULT))
+        .merge(Toml::string(extra))
+        .extract::<Settings>();
+    let error = match settings {
+        Err(error) => error.to_string(),
+        Ok(settings) => format!("{:#}", settings.validate().expect_err(extra)),
+    };
+    assert!(error.contains(text), "{extra}: {error}");
+}
+
+#[test]
+fn the_defaults_are_valid() {
+    let settings: Settings = Figment::new()
+        .merge(Toml::string(DEFAULT))
+        .extract()
+        .expect("parses");
+    settings.validate().expect("is valid");
+    assert_eq!(settings.alerts.thresholds(), Thresholds::default());
+}
+
+#[test]
+fn dangerous_combinations_are_refused() {
+    refuses(
+        "worker.lease = 15",
+        "worker.lease is 15 s, but a request may take 15 s",
+    );
+    refuses(
+        "database.max_connections = 7",
+        "database.max_connections is 7",
+    );
+    refuses("api.register_key = ''", "api.register_key is empty");
+    refuses("api.api_key = ' '", "api.api_key is empty");
+    refuses("worker.check_key = ''", "worker.check_key is empty");
+    refuses(
+        "worker.check_timeout = 4294967295",
+        "worker.check_timeout is 4294967295",
+    );
+    refuses("worker.lease = 86400", "worker.lease is 86400 s");
+    refuses("worker.slots = 3000000000", "worker.slots is 3000000000");
+    refuses("worker.slot = 3", "unknown field: found `slot`");
+    refuses("[channels.x]\nprovider = 'pigeon'", "pigeon");
+    refuses(
+        "[channels.x]\nprovider = 'http'\nurl = 'http://h/'\nservice_keys = 'a'",
+        "service_keys",
+    );
+    refuses(
+        "[channels.x]\nprovider = 'http'\nurl = 'ftp://h/'",
+        "channels.x",
+    );
+    refuses(
+        "[channels.x]\nprovider = 'http'\nurl = 'http://h/'\nservice_key = ''",
+        "channels.x has an empty key",
+    );
+}
+
+#[test]
+fn channels_and_routes_that_lead_nowhere_are_refused() {
+    let channels = "[channels.a]\nprovider = 'http'\nurl = 'http://h/'\n[channels.b]\nprovider = 'http'\nurl = 'http://h/'\n";
+    let with = |extra: &str, text: &str| refuses(&format!("{extra}\n{channels}"), text);
+    with(
+        "routes = [{ channels = ['c'] }]",
+        "route 1 of [[routes]]: channels names c, which is not configured",
+    );
+    with(
+        "routes = [{ channels = ['a'] }, { channels = [] }]",
+        "route 2 of [[routes]]: channels is empty",
+    );
+    with(
+        "routes = [{ match = { hosts = 'x' }, channels = ['a'] }]",
+        "hosts",
+    );
+    with(
+        "routes = [{ match = { priority = 0 }, channels = ['a'] }]",
+        "match.priority is 0",
+    );
+    with(
+        "routes = [{ match = { status = 'DOWN' }, channels = ['a'] }]",
+        "match.status is DOWN",
+    );
+    with(
+        "routes = [{ match = { host = [] }, channels = ['a'] }]",
+        "match.host is an empty list",
+    );
+    let fallback = |channel: &str, name: &str| {
+        format!("[channels.{channel}]\nprovider = 'http'\nurl = 'http://h/'\nfallback = '{name}'\n")
+    };
+    refuses(
+        &fallback("a", "b"),
+        "channels.a.fallback is b, which is not configured",
+    );
+    refuses(
+        &fallback("a", "a"),
+        "channels.a.fallback goes in a circle: a -> a",
+    );
+    refuses(
+        &(fallback("a", "b") + &fallback("b", "a")),
+        "goes in a circle: a -> b -> a",
+    );
+}
+
+#[test]
+fn a_route_takes_one_value_or_a_list() {
+    let settings: Settings = Figment::new()
+        .merge(Toml::string(DEFAULT))
+        .merge(Toml::string(
+            "[channels.a]\nprovider = 'http'\nurl = 'http://h/'\nprefix = 'P:'\nprevious_keys = ['old']\n\
+             [[routes]]\nmatch = { role = 'db*', priority = [1], status = ['critical', 'unreachable'] }\nchannels = ['a']\ncontinue = true",
+        ))
+        .extract()
+        .expect("parses");
+    settings.validate().expect("is valid");
+    let route = &settings.routes[0];
+    assert_eq!(route.matches.role, Some(vec!["db*".to_owned()]));
+    assert_eq!(route.matches.priority, Some(vec![1]));
+    assert!(route.continues);
+    assert_eq!(settings.channels["a"].prefix, "P:");
+}
