@@ -176,7 +176,8 @@ pub async fn claim_due(
               and (n.kind = 'resolve'
                 or (a.closed_at is null and suppression(a) is null
                     and exists (select from alert_targets t where t.alert_id = n.alert_id and t.channel = n.channel)))
-              and (coalesce(told_with(n.alert_id, n.channel) = any ($5::text[]), true) or n.created_at < now() - interval '1 minute')
+              and (told_with(n.alert_id, n.channel) is null or told_with(n.alert_id, n.channel) = any ($5::text[])
+                or n.created_at < now() - interval '1 minute')
             order by n.next_attempt_at, n.notification_id
             limit $2 for no key update of n skip locked),
         claimed as (

@@ -38,6 +38,24 @@ async fn a_rotated_key_resolves_what_it_told() {
     }
 }
 
+/// A channel need not have a key. It is told at once, like any other.
+#[tokio::test]
+async fn a_channel_without_a_key_is_told_at_once() {
+    let receiver = Receiver::start().await;
+    let stage = Stage::start(|i| {
+        i.set("channels.pager.provider", "http")
+            .set("channels.pager.url", receiver.url())
+    })
+    .await;
+    stage.fail("check_a");
+    stage.register(&["check_a"]).await;
+    stage.told(&["trigger accepted 1"]).await;
+    stage.recover("check_a");
+    stage
+        .told(&["trigger accepted 1", "resolve accepted 1"])
+        .await;
+}
+
 /// A key that is in use and was not listed: the log says so, and the resolve is tried with the one of today.
 #[tokio::test]
 async fn a_forgotten_key_is_named_in_the_log() {
