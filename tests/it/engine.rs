@@ -112,10 +112,11 @@ async fn five_hundred_outcomes_are_one_commit() {
         Arc::default(),
         Duration::from_secs(LEASE_S as u64),
     );
-    let handed = taken
-        .iter()
-        .enumerate()
-        .map(|(i, check)| recorder.record(run_of(check, answered(if i % 5 == 0 { 2 } else { 0 }))));
+    let handed = taken.iter().enumerate().map(|(i, check)| {
+        let run = run_of(check, answered(if i % 5 == 0 { 2 } else { 0 }));
+        let recorder = &recorder;
+        async move { recorder.room().await.record(run).await }
+    });
     join_all(handed).await;
     // A row bears the number of the transaction that wrote it.
     let transactions = "select count(distinct xmin::text) from (

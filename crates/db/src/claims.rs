@@ -18,6 +18,8 @@ pub struct ClaimedCheck {
     pub check_id: i64,
     /// Fencing token: whoever records must show it.
     pub lease: i64,
+    /// Its time on the grid, if it has no earlier one out of turn.
+    pub due_at: DateTime<Utc>,
     /// It came from the rush lane: out of turn.
     pub is_rush: bool,
     /// Seconds between runs while ok.
@@ -208,14 +210,14 @@ pub async fn claim_due(
             from win w left join (select pos, at_ms from grid order by pos desc, at_ms desc limit 1) l on true
             group by w.ord, l.pos, l.at_ms)
         select now() as "claimed_at!", case when row_number() over () = 1 then (select array_agg(c order by ord) from cursors) end as cursor_ms,
-               d.check_id as "check_id?", d.is_rush as "is_rush?", d.interval_s as "interval_s?", d.follow_up_s as "follow_up_s?",
+               d.check_id as "check_id?", d.due_at as "due_at?", d.is_rush as "is_rush?", d.interval_s as "interval_s?", d.follow_up_s as "follow_up_s?",
                d.status as "status?", d.unreachable as "unreachable?", d.hard as "hard?", d.fails as "fails?",
                d.name as "name?", d.kind as "kind?", d.priority as "priority?", d.timeout_s as "timeout_s?", d.alert_threshold as "alert_threshold?",
                d.flips as "flips?", d.flap_since as "flap_since?", d.flap_until as "flap_until?", d.flap_threshold as "flap_threshold?", d.flap_window_s as "flap_window_s?",
                d.host_id as "host_id?", d.hostname as "hostname?", d.ip as "ip?", d.port as "port?", d.cert_sha256 as "cert_sha256?",
                d.check_key as "check_key?", d.limits_its_scripts as "limits_its_scripts?"
         from clock left join (
-            select c.check_id, c.check_id in (select check_id from rush) as is_rush, c.interval_s, c.status, c.unreachable, c.hard, c.fails,
+            select c.check_id, c.due_at, c.check_id in (select check_id from rush) as is_rush, c.interval_s, c.status, c.unreachable, c.hard, c.fails,
                    c.flips, c.flap_since, c.flap_until, k.flap_threshold, k.flap_window_s,
                    k.name, k.kind, k.follow_up_s, k.priority, k.timeout_s, k.alert_threshold,
                    h.host_id, h.hostname, h.ip, h.port, h.cert_sha256, h.check_key, h.agent_version is not null as limits_its_scripts
@@ -246,6 +248,7 @@ pub async fn claim_due(
             Some(ClaimedCheck {
                 check_id: row.check_id?,
                 lease,
+                due_at: row.due_at?,
                 is_rush: row.is_rush?,
                 interval_s: row.interval_s?,
                 follow_up_s: row.follow_up_s?,

@@ -26,14 +26,15 @@ const INTERVALS_READ_EVERY: Duration = Duration::from_secs(1);
 /// No lease is longer.
 const LONGEST_LEASE: Duration = Duration::from_secs((TIMEOUT_MAX_S + LEASE_MARGIN_S) as u64);
 
-pub(crate) async fn run(
+pub(crate) async fn run<P: Probe>(
     config: Arc<Config>,
     pools: Pools,
+    probe: P,
     told: Arc<Notify>,
     shutdown: CancellationToken,
 ) -> anyhow::Result<()> {
     let runner = Arc::new(Runner {
-        probe: Probe::new(&config, pools.durable.clone())?,
+        probe,
         recorder: Recorder::start(
             pools.clone(),
             config.thresholds,
@@ -68,7 +69,7 @@ pub(crate) async fn run(
 #[derive(Debug)]
 struct DueCheck {
     check: ClaimedCheck,
-    _rush: Option<RushRun>,
+    rush: Option<RushRun>,
 }
 
 struct DueChecks {
@@ -114,7 +115,7 @@ impl Source for DueChecks {
         Ok(taken
             .into_iter()
             .map(|check| DueCheck {
-                _rush: check.is_rush.then(|| RushRun::begin(&self.rush_in_hand)),
+                rush: check.is_rush.then(|| RushRun::begin(&self.rush_in_hand)),
                 check,
             })
             .collect())
@@ -157,26 +158,31 @@ impl Drop for RushRun {
     }
 }
 
-struct Runner {
-    probe: Probe,
+struct Runner<P> {
+    probe: P,
     recorder: Recorder,
     thresholds: Thresholds,
 }
 
-impl Runner {
+impl<P: Probe> Runner<P> {
     /// One check, from claimed to recorded. Whatever happens on the way is an outcome.
     async fn run(&self, held: Held<DueCheck>) {
-        let check = &held.job.check;
-        let Some(probed) = self.probe.run(check).await else {
+        let Held { job, hold, slot } = held;
+        let DueCheck { check, rush } = job;
+        let Some(probed) = self.probe.run(&check).await else {
             return; // the lease runs out, and a worker that can makes the call
         };
         let step = check.advance(probed.outcome.verdict, &self.thresholds);
         let run = Run {
-            check: check.clone(),
+            check,
             outcome: probed.outcome,
             step,
             first_seen_cert_sha256: probed.first_seen_cert_sha256,
         };
-        self.recorder.record(run).await;
+        // A slot is for calling. The next check is called while this one is recorded, unless recording falls behind.
+        let room = self.recorder.room().await;
+        drop((slot, rush));
+        room.record(run).await;
+        drop(hold);
     }
 }

@@ -1,7 +1,7 @@
 //! The one mechanism of this crate: claim from a table, run, settle, with as many at a time as there are slots.
 //!
 //! A [`Lane`] is an apalis backend whose tasks are claimed rows. A claimer asks its source for as many jobs as
-//! slots are free; a job holds its slot until its handler returns, which is when it was settled. Failures of the
+//! slots are free; a job holds its slot until its handler drops it, and is in hand until it was settled. Failures of the
 //! source are waited out here and never reach apalis, which would end the worker: a lane survives any outage of
 //! the database.
 
@@ -56,17 +56,25 @@ pub(crate) trait Source: Send + Sync + 'static {
     fn give_back_running(&self, jobs: Vec<Taken>) -> impl Future<Output = ()> + Send;
 }
 
-/// A job in its slot. Dropping it frees the slot.
+/// A job in its slot.
 #[derive(Debug)]
 pub(crate) struct Held<J> {
     /// What was claimed.
     pub(crate) job: J,
-    taken: Taken,
-    in_hand: InHand,
-    _slot: OwnedSemaphorePermit,
+    /// Dropping it says that the job was settled.
+    pub(crate) hold: Hold,
+    /// Dropping it makes room for another job.
+    pub(crate) slot: OwnedSemaphorePermit,
 }
 
-impl<J> Drop for Held<J> {
+/// A row that is in hand: at the end of a drain it is given back, unless this was dropped.
+#[derive(Debug)]
+pub(crate) struct Hold {
+    taken: Taken,
+    in_hand: InHand,
+}
+
+impl Drop for Hold {
     fn drop(&mut self) {
         self.in_hand
             .lock()
@@ -200,12 +208,9 @@ async fn claim_until<S: Source>(
                         .insert(taken);
                     // Never full, for every job in it holds a slot; never closed, for the receiver waits
                     // for the end of this task.
-                    let _ = sender.try_send(Held {
-                        job,
-                        taken,
-                        in_hand: in_hand.clone(),
-                        _slot: slot,
-                    });
+                    let in_hand = in_hand.clone();
+                    let hold = Hold { taken, in_hand };
+                    let _ = sender.try_send(Held { job, hold, slot });
                 }
                 (!is_more).then_some(None)
             }
@@ -270,7 +275,8 @@ impl<S: Source> Backend for Lane<S> {
     ) -> Poll<Option<Result<Self::Task, Infallible>>> {
         self.taken.poll_recv(cx).map(|next| {
             next.map(|held| {
-                let id = TaskId::from_string(format!("{}-{:x}", held.taken.0, held.taken.1));
+                let (row, lease) = held.hold.taken;
+                let id = TaskId::from_string(format!("{row}-{lease:x}"));
                 Ok(TaskBuilder::new(held).task_id(id).build())
             })
         })
@@ -300,7 +306,7 @@ impl<S: Source> Backend for Lane<S> {
                 }
                 let mut unstarted = Vec::new();
                 while let Ok(held) = taken.try_recv() {
-                    unstarted.push(held.taken);
+                    unstarted.push(held.hold.taken);
                 }
                 if !unstarted.is_empty() {
                     source.lock().await.give_back_unstarted(unstarted).await;

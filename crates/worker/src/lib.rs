@@ -9,12 +9,13 @@ mod due_checks;
 mod lane;
 mod notify;
 mod owed_notifications;
-mod probe;
+pub mod probe;
 pub mod recorder;
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use probe::{Probe, Probes};
 use stalker_db::{Pools, channels, routes};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
@@ -28,6 +29,20 @@ pub use config::Config;
 /// # Errors
 /// If the TLS client cannot be set up.
 pub async fn run(config: Config, pools: Pools, shutdown: CancellationToken) -> anyhow::Result<()> {
+    let probes = Probes::new(&config, pools.durable.clone())?;
+    run_with(probes, config, pools, shutdown).await
+}
+
+/// As [`run`], with outcomes from `probe`.
+///
+/// # Errors
+/// As [`run`].
+pub async fn run_with<P: Probe>(
+    probe: P,
+    config: Config,
+    pools: Pools,
+    shutdown: CancellationToken,
+) -> anyhow::Result<()> {
     let config = Arc::new(config);
     let told = Arc::new(Notify::new());
     tokio::select! {
@@ -40,6 +55,7 @@ pub async fn run(config: Config, pools: Pools, shutdown: CancellationToken) -> a
         due_checks::run(
             config.clone(),
             pools.clone(),
+            probe,
             told.clone(),
             shutdown.clone()
         ),

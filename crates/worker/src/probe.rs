@@ -16,27 +16,38 @@ use crate::config::Config;
 
 /// What a probe brought.
 #[derive(Debug)]
-pub(crate) struct Probed {
+pub struct Probed {
     /// The outcome.
-    pub(crate) outcome: Outcome,
+    pub outcome: Outcome,
     /// The certificate that an agent without a pin showed.
-    pub(crate) first_seen_cert_sha256: Option<String>,
+    pub first_seen_cert_sha256: Option<String>,
+}
+
+/// How a worker obtains outcomes: [`Probes`], but for who measures the worker without the network.
+pub trait Probe: Send + Sync + 'static {
+    /// None if this worker itself could not make the call: then nothing is known of host and check.
+    fn run(&self, check: &ClaimedCheck) -> impl Future<Output = Option<Probed>> + Send;
 }
 
 /// All kinds of probes, with what they share.
-pub(crate) struct Probe {
+pub struct Probes {
     agent: agent::AgentProbe,
 }
 
-impl Probe {
-    pub(crate) fn new(config: &Config, pool: PgPool) -> anyhow::Result<Self> {
+impl Probes {
+    /// `pool` is asked whose certificate it is that the wrong agent shows.
+    ///
+    /// # Errors
+    /// If the TLS client cannot be set up.
+    pub fn new(config: &Config, pool: PgPool) -> anyhow::Result<Self> {
         Ok(Self {
             agent: agent::AgentProbe::new(config, pool)?,
         })
     }
+}
 
-    /// None if this worker itself could not make the call: then nothing is known of host and check.
-    pub(crate) async fn run(&self, check: &ClaimedCheck) -> Option<Probed> {
+impl Probe for Probes {
+    async fn run(&self, check: &ClaimedCheck) -> Option<Probed> {
         match check.kind.as_str() {
             "agent" => self.agent.run(check).await,
             other => Some(Probed {

@@ -16,6 +16,8 @@ use tokio::sync::{Notify, Semaphore, mpsc, oneshot};
 const GATHER: Duration = Duration::from_millis(20);
 /// Outcomes in a batch.
 const BATCH: usize = 500;
+/// Outcomes that wait, when recording falls behind; beyond that nothing new is called.
+const ROOM: usize = 2 * BATCH;
 /// Batches that are being recorded at the same time: one computes while the other waits for the disk.
 const AT_ONCE: usize = 2;
 
@@ -25,6 +27,7 @@ pub struct Recorder {
     outcomes: mpsc::Sender<Waiting>,
 }
 
+#[derive(Debug)]
 struct Waiting {
     run: Run,
     recorded: oneshot::Sender<()>,
@@ -33,7 +36,7 @@ struct Waiting {
 impl Recorder {
     /// Starts recording, until the handle is dropped. `told` is notified when something may be owed; `lease` is how long trying again makes sense.
     pub fn start(pools: Pools, thresholds: Thresholds, told: Arc<Notify>, lease: Duration) -> Self {
-        let (outcomes, received) = mpsc::channel(2 * BATCH);
+        let (outcomes, received) = mpsc::channel(ROOM);
         let batches = Arc::new(Batches {
             pools,
             thresholds,
@@ -44,13 +47,24 @@ impl Recorder {
         Self { outcomes }
     }
 
+    /// Waits until fewer than [`ROOM`] outcomes wait to be recorded.
+    pub async fn room(&self) -> Room<'_> {
+        Room(self.outcomes.reserve().await.ok())
+    }
+}
+
+/// Room for one outcome. None if nothing is recorded any more.
+#[derive(Debug)]
+pub struct Room<'a>(Option<mpsc::Permit<'a, Waiting>>);
+
+impl Room<'_> {
     /// Returns when the outcome was recorded, or refused by the fence, or given up.
-    pub async fn record(&self, run: Run) {
+    pub async fn record(self, run: Run) {
+        let Some(room) = self.0 else { return };
         let (recorded, done) = oneshot::channel();
-        if self.outcomes.send(Waiting { run, recorded }).await.is_ok() {
-            // an error says that it was given up, which was logged where it happened
-            let _ = done.await;
-        }
+        room.send(Waiting { run, recorded });
+        // an error says that it was given up, which was logged where it happened
+        let _ = done.await;
     }
 }
 
