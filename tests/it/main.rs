@@ -11,6 +11,7 @@ mod crashes;
 mod engine;
 mod harness;
 mod main_job;
+mod migrations;
 mod model;
 mod notifications;
 mod postgres;

@@ -38,6 +38,9 @@ async fn a_broken_script_is_told_once_and_its_repair_once() {
     let _agent = host.start_agent();
 
     results_of_real_plugins_appear(&api).await;
+    let thresholds = "select count(*) from checks where name = 'check_dummy' and flap_threshold = 9 and flap_window_s = 90";
+    let from_its_file = one(database.pool(), thresholds).await;
+    assert_eq!(from_its_file, 1);
 
     receiver.answer_next([500]);
     host.breaks();
@@ -171,7 +174,7 @@ impl Host {
              [check_load]\ncmd = {PLUGINS}/check_load\nargs = -w 1000,1000,1000 -c 2000,2000,2000\ninterval = {DAY_S}\n\
              [check_disk]\ncmd = {PLUGINS}/check_disk\nargs = -w 0% -c 0% -p /\n\
              [check_tcp]\ncmd = {PLUGINS}/check_tcp\nargs = -H 127.0.0.1 -p {port}\n\
-             [check_dummy]\ncmd = {PLUGINS}/check_dummy\nargs = 1 'as told'\ninterval = {DAY_S}\n",
+             [check_dummy]\ncmd = {PLUGINS}/check_dummy\nargs = 1 'as told'\ninterval = {DAY_S}\nflap_threshold = 9\nflap_window = 90\n",
             scripts.display(),
             state.display(),
         );

@@ -16,7 +16,7 @@ async fn agent_registers_until_it_is_heard() {
     let host = Host::new().await;
     host.configure(
         "roles = web, db\n[check_load]\ncmd = /bin/echo\nargs = -w 1,5\nenv = {'PASSWORD': 'secret-of-env'}\n\
-         interval = 15\ntimeout = 7\nalert_threshold = 2\n[off]\ncmd = /bin/echo\nenabled = false\n",
+         interval = 15\ntimeout = 7\nalert_threshold = 2\nflap_threshold = 3\nflap_window = 60\n[off]\ncmd = /bin/echo\nenabled = false\n",
     );
     host.server.answer_next([500, 412]);
     let agent = host.start().await;
@@ -33,7 +33,7 @@ async fn agent_registers_until_it_is_heard() {
         .and_then(|port| port.parse().ok())
         .expect("a port");
     let load = json!({"cmd": "/bin/echo", "args": "-w 1,5", "interval": 15, "follow_up": 15, "priority": 1,
-        "timeout": 7, "alert_threshold": 2});
+        "timeout": 7, "alert_threshold": 2, "flap_threshold": 3, "flap_window": 60});
     assert_eq!(
         body,
         json!({"hostname": "web1", "roles": ["web", "db"], "ip": "127.0.0.1", "port": port, "check_key": null,
