@@ -5,6 +5,7 @@
 mod chaos;
 mod floods;
 mod grid;
+mod many_open;
 mod same_host;
 
 use std::sync::Arc;

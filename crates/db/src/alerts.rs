@@ -77,10 +77,11 @@ pub async fn apply(
     let mut touched = close_checks(conn, &changes.closes, "recovered").await?;
     touched.extend(close_hosts(conn, &changes.hosts_back, "answered").await?);
     notifications::settle_closed(conn, &touched).await?;
-    let worse = change_checks(conn, &changes.changes).await?;
-    routes::target(conn, &worse).await?;
-    touched.extend(floods::grow(conn, &worse).await?);
-    touched.extend(worse);
+    let changed = change_checks(conn, &changes.changes).await?;
+    let concerning = routes::target(conn, &changed.worse).await?;
+    touched.extend(floods::grow(conn, &concerning).await?);
+    touched.extend(concerning);
+    touched.extend(changed.of_flapping);
     if may_open {
         let mut opened = open_checks(conn, &changes.opens).await?;
         for host in open_hosts(conn, &changes.hosts_down).await? {
@@ -151,8 +152,8 @@ pub async fn close_of_calm(conn: &mut PgConnection) -> sqlx::Result<()> {
         r#"
         with calm as materialized (
             select s.check_id from check_state s
-            where s.check_id = any (array(select a.check_id from alerts a where a.kind = 'check' and a.closed_at is null and not a.is_settled))
-              and s.hard and s.status = 0 and not s.unreachable
+            where s.hard and s.status = 0 and not s.unreachable
+              and exists (select from alerts a where a.check_id = s.check_id and a.kind = 'check' and a.closed_at is null)
               and (s.flap_until is null or s.flap_until <= now()) and (s.leased_until is null or s.leased_until < now())
             order by s.check_id for no key update)
         update check_state set hard = false, owner = '', lease = null, leased_until = null where check_id = any (array(select check_id from calm))
@@ -199,7 +200,9 @@ pub(crate) async fn lock_open(
             select alert_id from alerts
             where $3::integer is not null and counted_at > now() - make_interval(secs => $3::integer) and closed_at is null and parent_id is null
             union
-            select unnest(array[alert_id, parent_id]) from alerts where $3::integer is not null and takes_in))
+            select unnest(array[f.alert_id, f.parent_id]) from alerts f
+            where $3::integer is not null and f.takes_in
+              and coalesce(f.host_id, 0) = any (array(select 0::bigint union select k.host_id from checks k where k.check_id = any ($1) union select unnest($2)))))
         order by alert_id for no key update
         "#,
         check_ids,
@@ -274,16 +277,21 @@ async fn open_hosts(
     .await
 }
 
-/// Returns the alerts that are worse now, or tell of flapping now: those may concern further channels, and owe more.
-async fn change_checks(
-    conn: &mut PgConnection,
-    problems: &[Problem<'_>],
-) -> sqlx::Result<Vec<i64>> {
+/// Changed alerts of which more may follow than that they say something else.
+#[derive(Default)]
+struct Changed {
+    /// They may concern further channels.
+    worse: Vec<i64>,
+    /// They tell of flapping now, so it suppresses them no more.
+    of_flapping: Vec<i64>,
+}
+
+async fn change_checks(conn: &mut PgConnection, problems: &[Problem<'_>]) -> sqlx::Result<Changed> {
     if problems.is_empty() {
-        return Ok(Vec::new());
+        return Ok(Changed::default());
     }
     let columns = Columns::of(problems);
-    let changed = sqlx::query!(
+    let rows = sqlx::query!(
         r#"
         with c as (
             select a.alert_id, a.status as was, a.is_of_flapping as was_of_flapping, o.*
@@ -292,7 +300,7 @@ async fn change_checks(
         update alerts a
         set status = c.status, fails = c.fails, out = c.out, is_of_flapping = c.was_of_flapping or c.is_of_flapping
         from c where a.alert_id = c.alert_id
-        returning a.alert_id, severity(c.status) > severity(c.was) or (c.is_of_flapping and not c.was_of_flapping) as "is_worse!"
+        returning a.alert_id, severity(c.status) > severity(c.was) as "is_worse!", c.is_of_flapping and not c.was_of_flapping as "flaps!"
         "#,
         &columns.check_ids,
         &columns.statuses,
@@ -302,8 +310,12 @@ async fn change_checks(
     )
     .fetch_all(conn)
     .await?;
-    let worse = changed.into_iter().filter(|alert| alert.is_worse);
-    Ok(worse.map(|alert| alert.alert_id).collect())
+    let worse = rows.iter().filter(|alert| alert.is_worse);
+    let of_flapping = rows.iter().filter(|alert| alert.flaps);
+    Ok(Changed {
+        worse: worse.map(|alert| alert.alert_id).collect(),
+        of_flapping: of_flapping.map(|alert| alert.alert_id).collect(),
+    })
 }
 
 async fn close_checks(

@@ -86,10 +86,15 @@ async fn count(conn: &mut PgConnection, opened: &[i64]) -> sqlx::Result<Vec<i64>
     .await
 }
 
-/// What has ended its growth takes in nobody any more; what opens now may begin another one beside it.
+/// What has ended its growth takes in nobody any more; what opens now may begin another one beside it. Floods that these
+/// alerts cannot join are left to the duty.
 async fn end_growth(conn: &mut PgConnection, but_for: &[i64]) -> sqlx::Result<()> {
     sqlx::query!(
-        "update alerts f set takes_in = false where f.takes_in and flood_is_full(f, $1)",
+        r#"
+        update alerts f set takes_in = false
+        where f.takes_in and coalesce(f.host_id, 0) = any (array(select 0::bigint union select a.host_id from alerts a where a.alert_id = any ($1)))
+          and flood_is_full(f, $1)
+        "#,
         but_for,
     )
     .execute(conn)
@@ -104,7 +109,7 @@ async fn join(conn: &mut PgConnection, counted: &[i64]) -> sqlx::Result<Vec<i64>
         r#"
         with joining as (
             select a.alert_id,
-                   (select f.alert_id from alerts f where f.takes_in and (f.host_id is null or f.host_id = a.host_id)
+                   (select f.alert_id from alerts f where f.takes_in and coalesce(f.host_id, 0) in (a.host_id, 0)
                     order by f.host_id nulls last limit 1) as flood_id
             from alerts a where a.alert_id = any ($1)
               and not exists (select from notifications n where n.alert_id = a.alert_id and n.attempts > 0))
@@ -238,8 +243,8 @@ async fn adopt(conn: &mut PgConnection, floods: &[i64]) -> sqlx::Result<Vec<i64>
 pub async fn count_freed(pool: &PgPool, thresholds: &Thresholds) -> sqlx::Result<()> {
     let freed = sqlx::query!(
         r#"
-        select a.alert_id, a.check_id, a.host_id from alerts a
-        where not a.is_settled and a.closed_at is null and a.counted_at is null and a.kind <> 'flood' and suppression(a) is null
+        select a.alert_id, a.check_id, a.host_id from alerts a cross join lateral suppression_of(a) held
+        where a.closed_at is null and a.counted_at is null and a.parent_id is null and a.priority > 0 and a.kind <> 'flood' and held.reason is null
         order by a.alert_id
         "#
     )

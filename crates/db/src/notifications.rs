@@ -165,8 +165,10 @@ pub async fn claim_due(
         ClaimedNotification,
         r#"
         with due as materialized (
-            select n.notification_id from notifications n join alerts a using (alert_id)
-            where n.state = 'pending' and n.state in ('pending', 'sending') and n.next_attempt_at <= now() and n.channel = $1
+            select n.notification_id, told.secret_id
+            from notifications n join alerts a using (alert_id)
+            cross join lateral (select told_with(n.alert_id, n.channel) as secret_id) as told
+            where n.state = 'pending' and not n.is_held and n.next_attempt_at <= now() and n.channel = $1
               and not exists (
                 select from notifications before
                 where before.channel = n.channel and before.dedup_key = n.dedup_key
@@ -174,18 +176,17 @@ pub async fn claim_due(
                   -- an earlier episode first: with stable keys its resolve may have been owed after this trigger
                   and (before.alert_id, before.notification_id) < (n.alert_id, n.notification_id))
               and (n.kind = 'resolve'
-                or (a.closed_at is null and suppression(a) is null
+                or (a.closed_at is null and exists (select from suppression_of(a) as suppressed where suppressed.reason is null)
                     and exists (select from alert_targets t where t.alert_id = n.alert_id and t.channel = n.channel)))
-              and (told_with(n.alert_id, n.channel) is null or told_with(n.alert_id, n.channel) = any ($5::text[])
-                or n.created_at < now() - interval '1 minute')
+              and (n.created_at < now() - interval '1 minute' or told.secret_id is null or told.secret_id = any ($5::text[]))
             order by n.next_attempt_at, n.notification_id
             limit $2 for no key update of n skip locked),
         claimed as (
             update notifications n
             set state = 'sending', attempts = attempts + 1, lease = $3::bigint, leased_until = now() + make_interval(secs => $4::int),
-                secret_id = coalesce(told_with(n.alert_id, n.channel), ($5::text[])[1])
-            where notification_id = any (array(select notification_id from due))
-            returning *),
+                secret_id = coalesce(due.secret_id, ($5::text[])[1])
+            from due where n.notification_id = due.notification_id
+            returning n.*),
         counted as (
             insert into attempts (notification_id, n) select notification_id, attempts from claimed)
         select c.notification_id, c.lease as "lease!", c.channel, c.kind, c.dedup_key, c.attempts as attempt,
@@ -298,13 +299,13 @@ async fn fall_back(conn: &mut PgConnection, alert_id: Option<i64>) -> sqlx::Resu
         select distinct n.alert_id, f.name, 'fallback of ' || c.name
         from notifications n join alerts a using (alert_id)
         join channels c on c.name = n.channel join channels f on f.name = c.fallback and f.retired_at is null
-        where a.closed_at is null and not a.is_settled and ($1::bigint is null or a.alert_id = $1) and n.kind <> 'resolve'
-          and (n.state = 'refused'
-            or (n.state in ('pending', 'sending') and n.attempts >= 3 and 3 <= (
+        where a.closed_at is null and ($1::bigint is null or a.alert_id = $1)
+          and n.kind <> 'resolve' and (n.state = 'refused' or (n.state in ('pending', 'sending') and n.attempts >= 3))
+          and (n.state = 'refused' or 3 <= (
                 select count(*) from attempts t
                 where t.notification_id = n.notification_id and t.error is not null
                   and (t.http_status is distinct from 429
-                    or t.began_at >= (select min(first.began_at) from attempts first where first.notification_id = n.notification_id) + interval '5 min'))))
+                    or t.began_at >= (select min(first.began_at) from attempts first where first.notification_id = n.notification_id) + interval '5 min')))
         order by 1, 2
         on conflict do nothing
         "#,

@@ -10,10 +10,10 @@ use stalker_domain::outcome::{Outcome, Verdict};
 use stalker_domain::state::{Consequence, Step};
 use stalker_domain::thresholds::Thresholds;
 
-use crate::Pools;
 use crate::alerts::{self, Changes, Problem, int};
 use crate::claims::ClaimedCheck;
 use crate::failpoint::{self, Failpoint};
+use crate::pools::{BEGIN_BY_KEY, Pools};
 
 /// A run that is over, with what it means.
 #[derive(Debug, Clone)]
@@ -37,10 +37,6 @@ pub struct Recorded {
     pub is_telling: bool,
 }
 
-/// Whatever the statistics say, each row is looked up by its key, in the order of the batch: that is the order of ids,
-/// in which rows must be locked. A small table would be read whole instead, and its rows locked as they lie.
-const BEGIN: &str = "begin; set local enable_hashjoin = off; set local enable_mergejoin = off; set local enable_seqscan = off";
-
 /// Records a batch and everything that follows from it, in one transaction. Runs whose lease ran out, was taken
 /// over or taken away record nothing; that is normal, and they are missing from the answer.
 ///
@@ -61,7 +57,7 @@ pub async fn record(
     } else {
         &pools.relaxed
     };
-    let mut tx = pool.begin_with(BEGIN).await?;
+    let mut tx = pool.begin_with(BEGIN_BY_KEY).await?;
     let owners = record_states(&mut tx, runs).await?;
     let recorded: Vec<&Run> = runs
         .iter()

@@ -9,6 +9,12 @@ use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 /// The migrations that this executable brings along.
 pub static MIGRATOR: Migrator = sqlx::migrate!("../../migrations");
 
+/// Begins a transaction in which, whatever the statistics say, each row is looked up by its key. Recorders look rows up in
+/// the order of their batch, which is that of ids, in which rows must be locked: a small table would be read whole instead,
+/// and its rows locked as they lie. Duties look at what a small index holds, whose size no statistics know: all that ever
+/// was would be read instead.
+pub(crate) const BEGIN_BY_KEY: &str = "begin; set local enable_hashjoin = off; set local enable_mergejoin = off; set local enable_seqscan = off";
+
 /// The two pools of a process, which differ only in what a commit waits for.
 #[derive(Debug, Clone)]
 pub struct Pools {

@@ -67,24 +67,27 @@ pub(crate) async fn put(conn: &mut PgConnection, routes: &[Route]) -> sqlx::Resu
     Ok(())
 }
 
-/// Writes down whom these alerts concern by the routes of now. What they concern already stays.
-pub(crate) async fn target(conn: &mut PgConnection, alert_ids: &[i64]) -> sqlx::Result<()> {
+/// Writes down whom these alerts concern by the routes of now. What they concern already stays. Returns those that concern
+/// more now.
+pub(crate) async fn target(conn: &mut PgConnection, alert_ids: &[i64]) -> sqlx::Result<Vec<i64>> {
     if alert_ids.is_empty() {
-        return Ok(());
+        return Ok(Vec::new());
     }
-    sqlx::query!(
+    sqlx::query_scalar!(
         r#"
-        insert into alert_targets (alert_id, channel, why)
-        select a.alert_id, r.channel, r.why from alerts a cross join lateral routed(a) r
-        where a.alert_id = any ($1) and a.kind <> 'flood'
-        order by 1, 2
-        on conflict do nothing
+        with added as (
+            insert into alert_targets (alert_id, channel, why)
+            select a.alert_id, r.channel, r.why from alerts a cross join lateral routed(a) r
+            where a.alert_id = any ($1) and a.kind <> 'flood'
+            order by 1, 2
+            on conflict do nothing
+            returning alert_id)
+        select distinct alert_id from added
         "#,
         alert_ids,
     )
-    .execute(conn)
-    .await?;
-    Ok(())
+    .fetch_all(conn)
+    .await
 }
 
 /// Applies the routes of now to the alerts that are open. A channel that was told, or fell back on, stays a target, for

@@ -3,13 +3,14 @@
 use sqlx::PgPool;
 
 use super::{fall_back, owe, settle_closed};
+use crate::pools::BEGIN_BY_KEY;
 
 /// Inserts everything that is owed: the same rule, applied to all alerts. A duty, and the net below the recorder.
 ///
 /// # Errors
 /// If the database does not answer.
 pub async fn owe_all(pool: &PgPool) -> sqlx::Result<u64> {
-    let mut tx = pool.begin().await?;
+    let mut tx = pool.begin_with(BEGIN_BY_KEY).await?;
     fall_back(&mut tx, None).await?;
     let indebted =
         sqlx::query_scalar!(r#"select distinct alert_id as "alert_id!" from owed order by 1"#)
@@ -29,7 +30,7 @@ pub async fn take_back_lost(pool: &PgPool) -> sqlx::Result<u64> {
         r#"
         with lost as materialized (
             select notification_id from notifications
-            where state = 'sending' and state in ('pending', 'sending') and leased_until < now()
+            where state = 'sending' and leased_until < now()
             order by notification_id for no key update skip locked),
         ended as (
             update attempts set ended_at = now(), error = 'its sender died', may_have_arrived = true
@@ -53,7 +54,7 @@ pub async fn settle_all_closed(pool: &PgPool) -> sqlx::Result<()> {
     let closed = sqlx::query_scalar!(
         r#"
         select distinct n.alert_id from notifications n join alerts a using (alert_id)
-        where n.state = 'pending' and n.state in ('pending', 'sending') and n.kind <> 'resolve' and a.closed_at is not null
+        where n.state = 'pending' and n.kind <> 'resolve' and a.closed_at is not null and not a.is_settled
         order by 1
         "#
     )
@@ -75,6 +76,7 @@ pub async fn settle_all_closed(pool: &PgPool) -> sqlx::Result<()> {
 /// # Errors
 /// If the database does not answer.
 pub async fn mark_settled(pool: &PgPool) -> sqlx::Result<()> {
+    let mut tx = pool.begin_with(BEGIN_BY_KEY).await?;
     sqlx::query!(
         r#"
         with over as materialized (
@@ -88,9 +90,9 @@ pub async fn mark_settled(pool: &PgPool) -> sqlx::Result<()> {
         update alerts set is_settled = true where alert_id = any (array(select alert_id from over))
         "#
     )
-    .execute(pool)
+    .execute(&mut *tx)
     .await?;
-    Ok(())
+    tx.commit().await
 }
 
 /// Drops what nobody took until it was of no use. A duty.
@@ -102,7 +104,7 @@ pub async fn drop_expired(pool: &PgPool) -> sqlx::Result<()> {
         r#"
         with expired as materialized (
             select notification_id from notifications
-            where state = 'pending' and state in ('pending', 'sending') and expires_at < now()
+            where state = 'pending' and expires_at < now()
             order by notification_id for no key update skip locked)
         update notifications set state = 'dropped', reason = 'expired', settled_at = now()
         where notification_id in (select notification_id from expired)
