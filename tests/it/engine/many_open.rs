@@ -77,7 +77,7 @@ async fn what_nobody_is_told_of_is_not_looked_at_each_time() {
             .expect("the duty is there")
     };
     until_seen("a round in which nothing changed", PATIENCE, duty, |ms| {
-        ms.is_some_and(|ms| ms < 500)
+        ms.is_some_and(|ms| ms < 150)
     })
     .await;
 }
