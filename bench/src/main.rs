@@ -1,9 +1,11 @@
 //! `stalker-bench`: how many checks a second this machine, this database and this version of Stalker can do, how late
 //! they are, and what they cost.
 
+mod agents;
 mod child;
 mod lateness;
 mod load;
+mod receiver;
 mod stand_in;
 mod worker;
 
@@ -39,6 +41,8 @@ async fn main() -> anyhow::Result<()> {
 
 async fn play(name: &str, task: &str) -> anyhow::Result<()> {
     match name {
+        "agents" => agents::run(serde_json::from_str(task)?).await,
+        "receiver" => receiver::run().await,
         "worker" => worker::run(serde_json::from_str(task)?).await,
         _ => anyhow::bail!("there is no part {name}"),
     }
