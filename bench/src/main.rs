@@ -6,6 +6,7 @@ mod child;
 mod lateness;
 mod load;
 mod receiver;
+mod scripts;
 mod stand_in;
 mod worker;
 
