@@ -134,6 +134,8 @@ impl Stage {
     pub fn start_scheduler(&mut self) {
         let config = stalker_scheduler::Config {
             keep_history_days: 90,
+            keep_samples_days: 14,
+            keep_sample_hours_days: 400,
             thresholds: self.config.thresholds,
         };
         let scheduler = Replica::scheduler(config, self.database.url());

@@ -24,6 +24,8 @@ pub mod pins;
 mod pools;
 pub mod registrations;
 pub mod routes;
+pub mod samples;
+pub mod series;
 pub mod state_changes;
 pub mod stats;
 pub mod suppressions;

@@ -1,25 +1,59 @@
-//! Partitions of history: made ahead of time, dropped when they are old. Duties of the scheduler.
+//! Partitions by time: made ahead, dropped when they are old. Duties of the scheduler.
 
 use sqlx::PgPool;
+
+/// A table that is partitioned by time.
+#[derive(Debug, Clone, Copy)]
+pub enum Partitioned {
+    /// History, by day.
+    StateChanges,
+    /// What plugins measured, by day.
+    Samples,
+    /// Its roll-up, by month.
+    SampleHours,
+}
+
+impl Partitioned {
+    /// Its name, and what a partition holds.
+    fn table_and_step(self) -> (&'static str, &'static str) {
+        match self {
+            Self::StateChanges => ("state_changes", "day"),
+            Self::Samples => ("samples", "day"),
+            Self::SampleHours => ("sample_hours", "month"),
+        }
+    }
+}
 
 /// Makes the partitions of today and the next seven days.
 ///
 /// # Errors
 /// If the database does not answer.
-pub async fn make_ahead(pool: &PgPool) -> sqlx::Result<()> {
-    sqlx::query!("select make_state_changes_partition((now() at time zone 'UTC')::date + d) from generate_series(0, 7) as d")
-        .fetch_all(pool)
-        .await?;
+pub async fn make_ahead(pool: &PgPool, partitioned: Partitioned) -> sqlx::Result<()> {
+    let (table, step) = partitioned.table_and_step();
+    sqlx::query!(
+        "select make_partition($1::text::regclass, $2, (now() at time zone 'UTC')::date + d) from generate_series(0, 7) as d",
+        table,
+        step
+    )
+    .fetch_all(pool)
+    .await?;
     Ok(())
 }
 
-/// Drops the history of all days more than `keep_days` ago; returns how many.
+/// Drops the partitions of which nothing is younger than `keep_days`; returns how many.
 ///
 /// # Errors
 /// If the database does not answer.
-pub async fn drop_old(pool: &PgPool, keep_days: i32) -> sqlx::Result<i32> {
+pub async fn drop_old(
+    pool: &PgPool,
+    partitioned: Partitioned,
+    keep_days: i32,
+) -> sqlx::Result<i32> {
+    let (table, step) = partitioned.table_and_step();
     let dropped = sqlx::query_scalar!(
-        "select drop_state_changes_partitions((now() at time zone 'UTC')::date - $1::int)",
+        "select drop_partitions($1::text::regclass, $2, (now() at time zone 'UTC')::date - $3::int)",
+        table,
+        step,
         keep_days
     )
     .fetch_one(pool)

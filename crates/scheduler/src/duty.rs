@@ -2,7 +2,7 @@
 
 use sqlx::PgPool;
 
-use crate::{Known, owed, state_changes, sweep};
+use crate::{Known, owed, samples, state_changes, sweep};
 
 /// A periodic task; its period stands in its row.
 #[derive(Debug, Clone, Copy)]
@@ -10,6 +10,8 @@ pub(crate) enum Duty {
     Sweep,
     Owed,
     StateChanges,
+    Samples,
+    SampleHours,
 }
 
 impl Duty {
@@ -19,6 +21,8 @@ impl Duty {
             "sweep" => Some(Self::Sweep),
             "owed" => Some(Self::Owed),
             "state_changes" => Some(Self::StateChanges),
+            "samples" => Some(Self::Samples),
+            "sample_hours" => Some(Self::SampleHours),
             _ => None,
         }
     }
@@ -28,6 +32,8 @@ impl Duty {
             Self::Sweep => sweep::perform(&known.steady_rate, pool).await,
             Self::Owed => owed::perform(&known.config, pool).await,
             Self::StateChanges => state_changes::perform(&known.config, pool).await,
+            Self::Samples => samples::keep(&known.config, pool).await,
+            Self::SampleHours => samples::roll_up(pool).await,
         }
     }
 }

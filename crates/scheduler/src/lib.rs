@@ -4,6 +4,7 @@
 
 mod duty;
 mod owed;
+mod samples;
 mod state_changes;
 mod sweep;
 
@@ -22,6 +23,10 @@ use tokio_util::sync::CancellationToken;
 pub struct Config {
     /// Days of history that are kept.
     pub keep_history_days: u32,
+    /// Days of samples that are kept.
+    pub keep_samples_days: u32,
+    /// Days of their roll-up into hours that are kept.
+    pub keep_sample_hours_days: u32,
     /// When something is an alert, and many are a flood.
     pub thresholds: Thresholds,
 }

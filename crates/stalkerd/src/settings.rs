@@ -111,6 +111,8 @@ impl Alerts {
 #[serde(deny_unknown_fields)]
 pub(crate) struct Scheduler {
     pub(crate) keep_history_days: u32,
+    pub(crate) keep_samples_days: u32,
+    pub(crate) keep_sample_hours_days: u32,
 }
 
 impl Settings {
@@ -187,6 +189,20 @@ impl Settings {
             self.alerts.notifications_expiration >= 60,
             "alerts.notifications_expiration is less than a minute: alerts would be told again at once"
         );
+        let kept = [
+            ("keep_history_days", self.scheduler.keep_history_days),
+            ("keep_samples_days", self.scheduler.keep_samples_days),
+            (
+                "keep_sample_hours_days",
+                self.scheduler.keep_sample_hours_days,
+            ),
+        ];
+        for (name, days) in kept {
+            ensure!(
+                (1..=3650).contains(&days),
+                "scheduler.{name} is {days}; it must be from 1 to 3650"
+            );
+        }
         let secrets = [
             ("api.register_key", &self.api.register_key),
             ("api.api_key", &self.api.api_key),
@@ -247,6 +263,8 @@ impl Settings {
     pub(crate) fn for_scheduler(&self) -> stalker_scheduler::Config {
         stalker_scheduler::Config {
             keep_history_days: self.scheduler.keep_history_days,
+            keep_samples_days: self.scheduler.keep_samples_days,
+            keep_sample_hours_days: self.scheduler.keep_sample_hours_days,
             thresholds: self.alerts.thresholds(),
         }
     }
