@@ -24,6 +24,7 @@ use stalker_tests::database::TestDatabase;
 use stalker_tests::fixture::{OUT, Past, add_checks};
 use stalker_tests::until::until;
 use stalker_worker::recorder::Recorder;
+use stalker_worker::samples::Samples;
 
 /// The largest batch that a recorder makes.
 const BATCH: i32 = 500;
@@ -108,10 +109,11 @@ async fn five_hundred_outcomes_are_one_commit() {
     database.advance(Duration::from_secs(60)).await;
     let taken = worker.claim().await;
     let recorder = Recorder::start(
-        pools,
+        pools.clone(),
         Thresholds::default(),
         Arc::default(),
         Duration::from_secs(LEASE_S as u64),
+        Samples::start(pools.relaxed.clone()).0,
     );
     let handed = taken.iter().enumerate().map(|(i, check)| {
         let run = run_of(check, answered(if i % 5 == 0 { 2 } else { 0 }));

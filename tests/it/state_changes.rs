@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use stalker_db::partitions;
+use stalker_db::partitions::{self, Partitioned};
 use stalker_tests::database::TestDatabase;
 
+const HISTORY: Partitioned = Partitioned::StateChanges;
 const DAY: Duration = Duration::from_hours(24);
 
 #[tokio::test]
@@ -35,7 +36,7 @@ async fn days_are_made_ahead_and_dropped_when_old() {
     let waiting = vec![first_day[0].clone(), "state_changes_default".to_owned()];
     assert_eq!(text(where_they_are).await, waiting);
     for _ in 0..2 {
-        partitions::make_ahead(pool)
+        partitions::make_ahead(pool, HISTORY)
             .await
             .expect("made, and made again");
     }
@@ -43,10 +44,15 @@ async fn days_are_made_ahead_and_dropped_when_old() {
     assert_eq!(text(where_they_are).await, placed);
 
     // what is older than 29 days goes, and nothing else
-    assert!(partitions::drop_old(pool, 29).await.expect("dropped") >= 1);
+    assert!(
+        partitions::drop_old(pool, HISTORY, 29)
+            .await
+            .expect("dropped")
+            >= 1
+    );
     assert_eq!(text(where_they_are).await, thirtieth_day);
     assert_eq!(
-        partitions::drop_old(pool, 29)
+        partitions::drop_old(pool, HISTORY, 29)
             .await
             .expect("nothing is left to drop"),
         0

@@ -37,8 +37,8 @@ pub fn is_measurement(value: f64) -> bool {
 
 /// Writes samples, in their order. Those of a series should stand together, for the index's sake.
 ///
-/// Not checked at compile time, for a macro cannot: this is the one way into a table that writes many rows with one
-/// record of the log for each page, and costs half of an `insert`.
+/// Not checked at compile time, for a macro cannot: a `copy` writes a page's rows with one record of the log. An `insert`
+/// costs a fifth more time and half as much log again.
 ///
 /// # Errors
 /// If the database does not answer. It is never about a value: each is one that it can keep.

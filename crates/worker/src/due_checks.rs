@@ -17,6 +17,7 @@ use crate::config::Config;
 use crate::lane::{self, Held, Source, Taken};
 use crate::probe::Probe;
 use crate::recorder::Recorder;
+use crate::samples::Samples;
 
 /// How long to wait when nothing more was due. It bounds how late a check starts in an idle system.
 const REST: Duration = Duration::from_millis(40);
@@ -33,6 +34,7 @@ pub(crate) async fn run<P: Probe>(
     told: Arc<Notify>,
     shutdown: CancellationToken,
 ) -> anyhow::Result<()> {
+    let (samples, writing) = Samples::start(pools.relaxed.clone());
     let runner = Arc::new(Runner {
         probe,
         recorder: Recorder::start(
@@ -40,6 +42,7 @@ pub(crate) async fn run<P: Probe>(
             config.thresholds,
             told,
             Duration::from_secs(config.lease_s.into()),
+            samples,
         ),
         thresholds: config.thresholds,
     });
@@ -62,7 +65,9 @@ pub(crate) async fn run<P: Probe>(
         shutdown,
         run_check,
     )
-    .await
+    .await?;
+    writing.end().await;
+    Ok(())
 }
 
 /// A claimed check, counted while it is a rush run.

@@ -2,7 +2,7 @@
 //!
 //! Both are one mechanism, [`lane`]: claim from a table, run, settle. `due_checks` and `owed_notifications` say
 //! from which table; `probe` how an outcome is obtained, `notify` how a message is sent; `recorder` gathers
-//! outcomes into batches. Any number of workers run at once and none knows of another.
+//! outcomes into batches, `samples` what was measured. Any number of workers run at once and none knows of another.
 
 pub mod config;
 mod due_checks;
@@ -11,6 +11,7 @@ mod notify;
 mod owed_notifications;
 pub mod probe;
 pub mod recorder;
+pub mod samples;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -12,6 +12,8 @@ use stalker_domain::state::Consequence;
 use stalker_domain::thresholds::Thresholds;
 use tokio::sync::{Notify, Semaphore, mpsc, oneshot};
 
+use crate::samples::Samples;
+
 /// How long an outcome waits for company.
 const GATHER: Duration = Duration::from_millis(20);
 /// Outcomes in a batch.
@@ -34,14 +36,22 @@ struct Waiting {
 }
 
 impl Recorder {
-    /// Starts recording, until the handle is dropped. `told` is notified when something may be owed; `lease` is how long trying again makes sense.
-    pub fn start(pools: Pools, thresholds: Thresholds, told: Arc<Notify>, lease: Duration) -> Self {
+    /// Starts recording, until the handle is dropped. `told` is notified when something may be owed; `lease` is how long
+    /// trying again makes sense; `samples` is offered what was measured.
+    pub fn start(
+        pools: Pools,
+        thresholds: Thresholds,
+        told: Arc<Notify>,
+        lease: Duration,
+        samples: Samples,
+    ) -> Self {
         let (outcomes, received) = mpsc::channel(ROOM);
         let batches = Arc::new(Batches {
             pools,
             thresholds,
             told,
             lease,
+            samples,
         });
         tokio::spawn(gather(received, batches));
         Self { outcomes }
@@ -98,6 +108,7 @@ struct Batches {
     thresholds: Thresholds,
     told: Arc<Notify>,
     lease: Duration,
+    samples: Samples,
 }
 
 impl Batches {
@@ -129,6 +140,7 @@ impl Batches {
             match outcomes::record(&self.pools, runs, &self.thresholds).await {
                 Ok(recorded) => {
                     failpoint::reach(Failpoint::AfterRecord).await;
+                    self.samples.offer(runs, &recorded.check_ids);
                     let refused = runs.len() - recorded.check_ids.len();
                     if refused > 0 {
                         tracing::info!(

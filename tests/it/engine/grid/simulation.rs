@@ -8,7 +8,11 @@ use rand::seq::SliceRandom;
 use sqlx::{AssertSqlSafe, Executor};
 use stalker_db::claims::ClaimedCheck;
 use stalker_db::outcomes::record;
-use stalker_db::{Pools, partitions, sweep};
+use stalker_db::{
+    Pools,
+    partitions::{self, Partitioned},
+    sweep,
+};
 use stalker_domain::thresholds::Thresholds;
 use stalker_tests::database::TestDatabase;
 use stalker_tests::seed;
@@ -353,7 +357,7 @@ impl Simulation {
     }
 
     async fn make_partitions(&self) {
-        partitions::make_ahead(&self.pools.durable)
+        partitions::make_ahead(&self.pools.durable, Partitioned::StateChanges)
             .await
             .expect("the database answers");
     }
