@@ -16,6 +16,7 @@ mod model;
 mod notifications;
 mod postgres;
 mod replicas;
+mod samples;
 mod scenarios;
 mod setup;
 mod state_changes;

@@ -42,6 +42,18 @@ fn dangerous_combinations_are_refused() {
     );
     refuses("worker.lease = 86400", "worker.lease is 86400 s");
     refuses("worker.slots = 3000000000", "worker.slots is 3000000000");
+    refuses(
+        "scheduler.keep_samples_days = 0",
+        "scheduler.keep_samples_days is 0",
+    );
+    refuses(
+        "scheduler.keep_sample_hours_days = 3651",
+        "scheduler.keep_sample_hours_days is 3651",
+    );
+    refuses(
+        "scheduler.keep_history_days = 0",
+        "scheduler.keep_history_days is 0",
+    );
     refuses("worker.slot = 3", "unknown field: found `slot`");
     refuses("[channels.x]\nprovider = 'pigeon'", "pigeon");
     refuses(
