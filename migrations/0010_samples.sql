@@ -51,6 +51,19 @@ create table sample_roll_up (
 );
 insert into sample_roll_up (rolled_until) values (date_bin('10 min', now(), timestamptz 'epoch'));
 
+-- Brings the index by time up to date for a day: what it does not know is read by everybody who asks it. Vacuum does so when
+-- the day has grown by a fifth, which may be hours of samples.
+create function summarize_samples(day date) returns void language plpgsql as $$
+begin
+    -- short, so that a vacuum that is under way, which does the same, does not give way
+    perform set_config('lock_timeout', '100ms', true);
+    perform brin_summarize_new_values(i.indexrelid)
+    from pg_index i join pg_class p on p.oid = i.indrelid join pg_class x on x.oid = i.indexrelid join pg_am a on a.oid = x.relam
+    where a.amname = 'brin' and p.relname in ('samples_default', 'samples_' || to_char(day, 'YYYYMMDD'));
+exception when lock_not_available then
+    return;
+end $$;
+
 -- One pair of functions for every table that is partitioned by time; `step` is day or month. Their names end with the day
 -- or the month, so that names sort as times do.
 

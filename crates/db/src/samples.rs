@@ -52,8 +52,22 @@ pub async fn insert(pool: &PgPool, samples: &[Sample]) -> sqlx::Result<()> {
 }
 
 /// The index by series would be read whole, and so would a day, where the index by time names a few pages: a bitmap of it
-/// is what remains. The groups of a slice fit into this memory up to about half a million series.
-const BEGIN_ROLL_UP: &str = "begin; set local enable_indexscan = off; set local enable_seqscan = off; set local work_mem = '64MB'";
+/// is what remains. Sorting is what is done with a day that has no statistics yet; the groups of a slice fit into this
+/// memory up to about half a million series.
+const BEGIN_ROLL_UP: &str = "begin; set local enable_indexscan = off; set local enable_seqscan = off; set local enable_sort = off; set local work_mem = '64MB'";
+
+/// Lets the index by time know what was written since: [`roll_up_next`] finds its samples by it.
+///
+/// # Errors
+/// If the database does not answer.
+pub async fn summarize(pool: &PgPool) -> sqlx::Result<()> {
+    sqlx::query!(
+        "select summarize_samples((rolled_until at time zone 'UTC')::date) from sample_roll_up"
+    )
+    .fetch_all(pool)
+    .await?;
+    Ok(())
+}
 
 /// Adds the next ten minutes of samples to their hours, if they are over and complete. False if there are none yet, or
 /// somebody else is about it.

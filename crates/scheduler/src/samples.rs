@@ -33,6 +33,7 @@ pub(crate) async fn keep(config: &Config, pool: &PgPool) -> anyhow::Result<()> {
 }
 
 pub(crate) async fn roll_up(pool: &PgPool) -> anyhow::Result<()> {
+    samples::summarize(pool).await?;
     let began = Instant::now();
     while began.elapsed() < BEGIN_WITHIN && samples::roll_up_next(pool).await? {}
     Ok(())

@@ -2,7 +2,7 @@
 
 use rand::Rng;
 use sqlx::types::chrono::{DateTime, Utc};
-use stalker_db::samples::{Sample, insert, roll_up_next};
+use stalker_db::samples::{Sample, insert, roll_up_next, summarize};
 use stalker_tests::database::TestDatabase;
 use stalker_tests::seed;
 
@@ -39,6 +39,9 @@ async fn hours_are_the_sum_of_their_samples() {
     let pool = database.pool();
     add_samples(pool, &mut random, 3000, 4 * 3600).await;
     database.advance(5 * HOUR).await;
+    summarize(pool)
+        .await
+        .expect("the index is brought up to date");
     while roll_up_next(pool).await.expect("a slice") {}
     let hours = rows(pool, HOURS).await;
     assert!(hours.len() >= 20, "{hours:?}");
