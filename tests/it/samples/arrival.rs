@@ -65,9 +65,9 @@ async fn a_worker_that_stops_loses_none_and_the_next_one_knows_the_series() {
     assert_eq!(rows(stage.pool(), series).await, after);
 }
 
-/// An agent that is not reached measures nothing, and neither does a run that the fence refuses.
+/// An agent that is not reached measures nothing.
 #[tokio::test]
-async fn only_recorded_answers_have_samples() {
+async fn an_unreachable_agent_has_no_samples() {
     let mut stage = Stage::new().await;
     stage.host("web1", &["check_a"]).await;
     stage.answer(&["web1/check_a"], 0, "OK | a=1");
