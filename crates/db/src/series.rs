@@ -108,18 +108,34 @@ pub async fn put(
         .collect())
 }
 
+/// Series that are looked at in one call of [`delete_empty`].
+const LOOKED_AT: i64 = 20_000;
+
+/// However many hours there are, those of a series are looked up by their key: any other plan would read them all.
+const BEGIN_DELETE: &str = "begin; set local enable_hashjoin = off; set local enable_mergejoin = off; set local enable_seqscan = off";
+
 /// Deletes series that have no hours (any more): their check is gone, or has not measured them for as long as hours are
-/// kept. What was made within a day of what is rolled up may have samples that are in no hour yet. Returns how many.
+/// kept. What was made within a day of what is rolled up may have samples that are in no hour yet. If there are very many
+/// series, only some are looked at, other ones at each call: there is no hurry. Returns how many were deleted.
 ///
 /// # Errors
 /// If the database does not answer.
 pub async fn delete_empty(pool: &PgPool) -> sqlx::Result<u64> {
+    let mut tx = pool.begin_with(BEGIN_DELETE).await?;
     let done = sqlx::query!(
-        "delete from series s
-         where s.created_at < (select rolled_until - interval '1 day' from sample_roll_up)
-           and not exists (select from sample_hours h where h.series_id = s.series_id)"
+        r#"
+        delete from series where series_id = any (array(
+            select s.series_id
+            from (select series_id, created_at from series
+                  where series_id >= (select (random() * greatest(max(series_id) - $1, 0))::bigint from series)
+                  order by series_id limit $1) s
+            where s.created_at < (select rolled_until - interval '1 day' from sample_roll_up)
+              and not exists (select from sample_hours h where h.series_id = s.series_id)))
+        "#,
+        LOOKED_AT
     )
-    .execute(pool)
+    .execute(&mut *tx)
     .await?;
+    tx.commit().await?;
     Ok(done.rows_affected())
 }

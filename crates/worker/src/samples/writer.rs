@@ -75,6 +75,9 @@ impl Writer {
             }
             batch.known.extend(resolved);
         }
+        if batch.known.is_empty() {
+            return;
+        }
         if batch.since.elapsed() >= WRITTEN_WITHIN {
             return self.losses.add(batch.known.len(), || {
                 "their series could not be found in time".to_owned()
