@@ -1,5 +1,5 @@
 # The short names of what scripts/ does. No logic here.
-.PHONY: run test check prepare openapi memory grid-long crash-long model-long release-has-no-failpoints
+.PHONY: run test check prepare openapi memory bench bench-long grid-long crash-long model-long release-has-no-failpoints
 
 run:     ## the whole system on this machine; ARGS="--help" tells what can be chosen
 	@exec scripts/run $(ARGS)
@@ -18,6 +18,12 @@ openapi: ## rewrite openapi.yaml after a change of a route
 
 memory:  ## what the agent's release build holds at rest, and that it is at most 10 MB
 	@exec scripts/agent-memory
+
+bench:   ## how many checks a second, how late, at what cost: three minutes; ARGS="https --seconds 60" measures that
+	@exec scripts/bench $(ARGS)
+
+bench-long: ## all of it: about an hour
+	@exec scripts/bench --long
 
 grid-long: ## the simulation of the grid for an hour (1 s, 7 s) and for five days (5 min, a day): minutes
 	@exec scripts/test --profile long --run-ignored only -E "test(/^engine::grid::/)"

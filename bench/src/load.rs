@@ -31,18 +31,25 @@ pub(crate) enum Agents {
         /// Milliseconds from the request to the answer.
         after_ms: u32,
     },
-    /// A real `stalker-agent` that runs a script.
-    Real,
+    /// A real `stalker-agent` that was started apart.
+    Elsewhere,
 }
 
-/// What scripts print: always about 100 bytes, and different every time.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+/// What scripts print: about 100 bytes, different every time.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Answers {
     /// Performance data per run.
     pub(crate) values: u32,
     /// Per cent of the checks that fail nine times of ten, critical and warning by turns.
     pub(crate) failing: u32,
+    /// Milliseconds after which a further check begins to fail, for [`TROUBLE_S`]; 0: none does.
+    pub(crate) trouble_every_ms: u64,
 }
+
+/// Seconds of failing, which three runs at 6 s make an alert.
+const TROUBLE_S: u64 = 30;
+/// Checks that take their turn in failing.
+const TROUBLED: u64 = 5000;
 
 pub(crate) const CHECKS_PER_HOST: u32 = 200;
 
@@ -58,19 +65,15 @@ const REST: &str = ", and has nothing else to say of itself, but that its words 
 const LENGTH: usize = 100;
 
 impl Answers {
-    /// Nothing fails, nothing is measured.
-    pub(crate) const HEALTHY: Self = Self {
-        values: 0,
-        failing: 0,
-    };
-
-    /// The exit code and the output of the `turn`-th run of check number `check`.
-    pub(crate) fn of(self, check: u64, turn: u64) -> (i32, String) {
-        let is_failing = check % 100 < u64::from(self.failing);
-        let (status, word) = match (is_failing, turn % 10) {
-            (false, _) | (true, 0) => (0, "OK"),
-            (true, odd) if odd % 2 == 1 => (2, "CRITICAL"),
-            (true, _) => (1, "WARNING"),
+    /// The exit code and the output of the `turn`-th run of check number `check`, which runs every `interval_s`.
+    pub(crate) fn of(self, check: u64, turn: u64, interval_s: u64) -> (i32, String) {
+        let fails_mostly = check % 100 < u64::from(self.failing);
+        let (status, word) = match turn % 10 {
+            _ if self.is_in_trouble(check, turn * interval_s) => (2, "CRITICAL"),
+            0 => (0, "OK"),
+            odd if fails_mostly && odd % 2 == 1 => (2, "CRITICAL"),
+            _ if fails_mostly => (1, "WARNING"),
+            _ => (0, "OK"),
         };
         let mut out = format!("{word} - check {check} in its turn {turn}");
         if self.values > 0 {
@@ -80,10 +83,62 @@ impl Answers {
             let value = (turn * 7 + check + n) % 1000;
             let _ = write!(out, " value{n}={value}ms;800;900;0");
         }
-        let rest = LENGTH.saturating_sub(out.len());
         if self.values == 0 {
+            let rest = LENGTH.saturating_sub(out.len());
             out.push_str(&REST[..rest.min(REST.len())]);
         }
         (status, out)
+    }
+
+    fn is_in_trouble(self, check: u64, at_s: u64) -> bool {
+        let every_ms = self.trouble_every_ms;
+        if every_ms == 0 {
+            return false;
+        }
+        let begins_ms = check % TROUBLED * every_ms;
+        let round_ms = TROUBLED * every_ms;
+        (at_s * 1000 + round_ms - begins_ms) % round_ms < TROUBLE_S * 1000
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_answer_is_a_hundred_bytes_and_another() {
+        let answers = Answers::default();
+        let (status, out) = answers.of(17, 3, 6);
+        assert_eq!((status, out.len()), (0, LENGTH));
+        assert_ne!(answers.of(17, 4, 6).1, out);
+    }
+
+    #[test]
+    fn a_fifth_fails_nine_times_of_ten() {
+        let answers = Answers {
+            failing: 20,
+            ..Answers::default()
+        };
+        let failures = |check| {
+            (0..10)
+                .filter(|turn| answers.of(check, *turn, 6).0 != 0)
+                .count()
+        };
+        assert_eq!((failures(119), failures(120)), (9, 0));
+    }
+
+    #[test]
+    fn one_after_the_other_is_in_trouble() {
+        let answers = Answers {
+            trouble_every_ms: 1000,
+            ..Answers::default()
+        };
+        let troubled = |at_s| {
+            (0..TROUBLED)
+                .filter(|check| answers.is_in_trouble(*check, at_s))
+                .count()
+        };
+        assert_eq!((troubled(0), troubled(7001)), (30, 30));
+        assert!(answers.is_in_trouble(40, 5040) && !answers.is_in_trouble(40, 5071));
     }
 }

@@ -14,6 +14,8 @@ use tempfile::TempDir;
 use tokio::process::{Child, ChildStdin, Command};
 use tokio::time::sleep;
 
+use crate::system::CHECK_KEY;
+
 /// A statically linked executable in a folder of its own.
 #[derive(Debug)]
 pub(crate) struct Plugin {
@@ -91,9 +93,6 @@ pub(crate) struct RealAgent {
     input: ChildStdin,
     _folder: TempDir,
 }
-
-/// What a real agent wants to see of its callers.
-pub(crate) const CHECK_KEY: &str = "check-key-of-the-bench";
 
 /// How long an agent may take to listen.
 const START: Duration = Duration::from_secs(30);

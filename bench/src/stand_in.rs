@@ -17,9 +17,11 @@ pub(crate) struct StandIn(pub(crate) Answers);
 impl Probe for StandIn {
     async fn run(&self, check: &ClaimedCheck) -> Option<Probed> {
         let turn = check.claimed_at.0.timestamp() / i64::from(check.interval_s);
-        let (status, out) = self
-            .0
-            .of(check.check_id.unsigned_abs(), turn.unsigned_abs());
+        let (number, interval_s) = (
+            check.check_id.unsigned_abs(),
+            check.interval_s.unsigned_abs(),
+        );
+        let (status, out) = self.0.of(number, turn.unsigned_abs(), interval_s.into());
         let status = Status::from_exit_code(status);
         Some(Probed {
             outcome: Outcome::of_script(

@@ -113,6 +113,7 @@ impl ClaimedCheck {
 #[derive(Debug, Clone, Default)]
 pub struct Cursors {
     ms_by_interval: BTreeMap<i32, Option<i64>>,
+    behind_ms: i64,
 }
 
 impl Cursors {
@@ -127,6 +128,12 @@ impl Cursors {
                 )
             })
             .collect();
+    }
+
+    /// Milliseconds from the oldest point of time that it has not passed yet until its last claim.
+    #[must_use]
+    pub fn behind_ms(&self) -> i64 {
+        self.behind_ms
     }
 }
 
@@ -241,6 +248,10 @@ pub async fn claim_due(
     for (cursor, ms) in cursors.ms_by_interval.values_mut().zip(reached) {
         *cursor = Some(ms);
     }
+    let now = rows.first().map(|row| row.claimed_at.timestamp_millis());
+    let oldest = cursors.ms_by_interval.values().flatten().min();
+    let behind = now.zip(oldest).map(|(now, oldest)| now - oldest);
+    cursors.behind_ms = behind.unwrap_or(0).max(0);
     // The statement always yields a row, so that the cursors arrive; without a check all else is null.
     Ok(rows
         .into_iter()

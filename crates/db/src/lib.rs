@@ -23,6 +23,7 @@ pub mod partitions;
 pub mod pins;
 mod pools;
 pub mod registrations;
+pub mod replicas;
 pub mod routes;
 pub mod samples;
 pub mod series;

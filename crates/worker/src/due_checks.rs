@@ -17,6 +17,7 @@ use crate::config::Config;
 use crate::lane::{self, Held, Source, Taken};
 use crate::probe::Probe;
 use crate::recorder::Recorder;
+use crate::replica::Behind;
 use crate::samples::Samples;
 
 /// How long to wait when nothing more was due. It bounds how late a check starts in an idle system.
@@ -30,7 +31,7 @@ const LONGEST_LEASE: Duration = Duration::from_secs((TIMEOUT_MAX_S + LEASE_MARGI
 pub(crate) async fn run<P: Probe>(
     config: Arc<Config>,
     pools: Pools,
-    probe: P,
+    (probe, behind): (P, Behind),
     told: Arc<Notify>,
     shutdown: CancellationToken,
 ) -> anyhow::Result<()> {
@@ -52,6 +53,7 @@ pub(crate) async fn run<P: Probe>(
         cursors: Cursors::default(),
         intervals_read: None,
         rush_in_hand: Arc::default(),
+        behind,
     };
     let run_check = move |held: Held<DueCheck>| {
         let runner = runner.clone();
@@ -83,6 +85,7 @@ struct DueChecks {
     cursors: Cursors,
     intervals_read: Option<Instant>,
     rush_in_hand: Arc<AtomicI32>,
+    behind: Behind,
 }
 
 impl Source for DueChecks {
@@ -114,6 +117,7 @@ impl Source for DueChecks {
             i32::try_from(self.config.lease_s)?,
         )
         .await?;
+        self.behind.note(self.cursors.behind_ms());
         if !taken.is_empty() {
             failpoint::reach(Failpoint::AfterClaim).await;
         }

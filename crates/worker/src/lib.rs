@@ -11,6 +11,7 @@ mod notify;
 mod owed_notifications;
 pub mod probe;
 pub mod recorder;
+mod replica;
 pub mod samples;
 
 use std::sync::Arc;
@@ -52,11 +53,17 @@ pub async fn run_with<P: Probe>(
     }
     let names: Vec<&String> = config.channels.keys().collect();
     tracing::info!(slots = config.slots, channels = ?names, "worker runs");
+    let behind = replica::Behind::default();
+    let beating = replica::run(pools.clone(), behind.clone(), shutdown.clone());
     tokio::try_join!(
+        async {
+            beating.await;
+            Ok(())
+        },
         due_checks::run(
             config.clone(),
             pools.clone(),
-            probe,
+            (probe, behind),
             told.clone(),
             shutdown.clone()
         ),

@@ -1,0 +1,126 @@
+//! `list`: all checks by the API, as a script of somebody's would read them.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, ensure};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use super::{Bench, engine};
+use crate::component::Component;
+use crate::cpu;
+use crate::database::{self, Database};
+use crate::fleet;
+use crate::load::Answers;
+use crate::report::{Report, rounded};
+
+const API_KEY: &str = "api-key-of-the-bench";
+const TIMES: u32 = 5;
+
+pub(super) async fn run(bench: &Bench) -> anyhow::Result<Report> {
+    let load = bench.load(&engine(Answers::default()));
+    let database = Database::fresh(&bench.server_url).await?;
+    fleet::fill(&database.pool, &load, None, None).await?;
+    let port = free_port().await?;
+    let listen = format!("127.0.0.1:{port}");
+    let settings = [
+        ("api.register_key", "of the bench"),
+        ("api.api_key", API_KEY),
+        ("api.listen", listen.as_str()),
+    ];
+    let api = Component::start("api", &database.url, &settings)?;
+    let pid = api.pid()?;
+    let started = Instant::now();
+    while read(&listen, "/health", pid).await.is_err() {
+        ensure!(
+            started.elapsed() < Duration::from_secs(30),
+            "the API does not listen"
+        );
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let first = read(&listen, "/checks/", pid).await?;
+    ensure!(
+        first.checks == u64::from(load.checks),
+        "{} checks came of {}",
+        first.checks,
+        load.checks
+    );
+    let mut took = Duration::ZERO;
+    let mut most = 0;
+    for _ in 0..TIMES {
+        let began = Instant::now();
+        most = most.max(read(&listen, "/checks/", pid).await?.most_resident);
+        took += began.elapsed();
+    }
+    api.stop().await?;
+    database.pool.close().await;
+    database::drop_it(&bench.server_url).await?;
+    let per_s = f64::from(load.checks * TIMES) / took.as_secs_f64();
+    Ok(Report::default()
+        .with("checks", load.checks)
+        .with("checks_per_s", rounded(per_s, 0))
+        .with(
+            "rss_mb",
+            serde_json::json!({ "api": [first.most_resident / 1_000_000, most / 1_000_000] }),
+        )
+        .at_least("checks/s", 50_000.0, per_s)
+        .at_most(
+            "memory of the fifth list beside the first",
+            1.1,
+            most as f64 / first.most_resident as f64,
+        ))
+}
+
+struct ReadList {
+    /// Bodies are counted, not read: the benchmark must not be what is measured.
+    checks: u64,
+    most_resident: u64,
+}
+
+/// Reads all of an answer, counting what looks like a check, and the server's memory meanwhile.
+async fn read(listen: &str, path: &str, pid: u32) -> anyhow::Result<ReadList> {
+    let mut connection = TcpStream::connect(listen).await?;
+    let request = format!(
+        "GET {path} HTTP/1.1\r\nHost: {listen}\r\nX-API-KEY: {API_KEY}\r\nConnection: close\r\n\r\n"
+    );
+    connection.write_all(request.as_bytes()).await?;
+    let mut buffer = vec![0; 1 << 20];
+    let mut seen = ReadList {
+        checks: 0,
+        most_resident: 0,
+    };
+    let mut tail: Vec<u8> = Vec::new();
+    let mut is_first = true;
+    loop {
+        let n = connection.read(&mut buffer).await?;
+        if n == 0 {
+            break;
+        }
+        if is_first {
+            ensure!(
+                buffer.starts_with(b"HTTP/1.1 200"),
+                "{path}: {}",
+                String::from_utf8_lossy(&buffer[..n.min(100)])
+            );
+            is_first = false;
+        }
+        tail.extend_from_slice(&buffer[..n]);
+        seen.checks += count(&tail, b"\"hostname\":");
+        let kept = tail.len().saturating_sub(10);
+        tail.drain(..kept);
+        seen.most_resident = seen.most_resident.max(cpu::resident_bytes(pid));
+    }
+    ensure!(!is_first, "{path}: no answer");
+    Ok(seen)
+}
+
+fn count(text: &[u8], what: &[u8]) -> u64 {
+    text.windows(what.len())
+        .filter(|window| *window == what)
+        .count() as u64
+}
+
+async fn free_port() -> anyhow::Result<u16> {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+    Ok(listener.local_addr().context("it listens")?.port())
+}

@@ -1,0 +1,53 @@
+//! Which processes are alive, and how far behind they are.
+
+use sqlx::PgPool;
+
+/// Says that a replica is alive. `behind_ms` is 0 for what has no windows.
+///
+/// # Errors
+/// If the database does not answer.
+pub async fn beat(
+    pool: &PgPool,
+    replica_id: i64,
+    component: &str,
+    hostname: &str,
+    version: &str,
+    behind_ms: i64,
+) -> sqlx::Result<()> {
+    sqlx::query!(
+        r#"
+        insert into replicas (replica_id, component, hostname, version, behind_ms) values ($1, $2, $3, $4, $5)
+        on conflict (replica_id) do update set seen_at = now(), behind_ms = excluded.behind_ms
+        "#,
+        replica_id,
+        component,
+        hostname,
+        version,
+        behind_ms,
+    )
+    .execute(pool)
+    .await?;
+    Ok(())
+}
+
+/// Forgets a replica that ends.
+///
+/// # Errors
+/// If the database does not answer; it is forgotten by the schedulers then.
+pub async fn forget(pool: &PgPool, replica_id: i64) -> sqlx::Result<()> {
+    sqlx::query!("delete from replicas where replica_id = $1", replica_id)
+        .execute(pool)
+        .await?;
+    Ok(())
+}
+
+/// Forgets the replicas that have said nothing for an hour.
+///
+/// # Errors
+/// If the database does not answer.
+pub async fn forget_silent(pool: &PgPool) -> sqlx::Result<()> {
+    sqlx::query!("delete from replicas where seen_at < now() - interval '1 hour'")
+        .execute(pool)
+        .await?;
+    Ok(())
+}
