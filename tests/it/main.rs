@@ -5,6 +5,7 @@
 mod agent;
 mod agents_answers;
 mod api;
+mod bench;
 mod certificates;
 mod clock;
 mod crashes;

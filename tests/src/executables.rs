@@ -26,6 +26,12 @@ pub fn stalker_postgres() -> PathBuf {
     fresh("stalker-postgres")
 }
 
+/// The benchmark, `stalker-bench`.
+#[must_use]
+pub fn stalker_bench() -> PathBuf {
+    fresh("stalker-bench")
+}
+
 /// The folder of this checkout: migrations, shipped scripts, documents.
 #[must_use]
 pub fn checkout() -> &'static Path {

@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use sqlx::PgPool;
-use stalker_db::sweep;
+use stalker_db::{replicas, sweep};
 use tokio::sync::Mutex;
 
 /// Fewer at a time would only prolong small outages.
@@ -41,5 +41,6 @@ pub(crate) async fn perform(steady: &SteadyRate, pool: &PgPool) -> anyhow::Resul
             "checks that no worker's window would find are due now"
         );
     }
+    replicas::forget_silent(pool).await?;
     Ok(())
 }
