@@ -14,3 +14,6 @@ create table replicas (
     behind_ms  bigint not null default 0,
     constraint replicas_component_is_known check (component in ('api', 'scheduler', 'worker'))
 );
+
+-- Where a duty that looks at a slice of something each time goes on; of the sweep, a page of check_state.
+alter table duties add column position bigint not null default 0;

@@ -7,8 +7,10 @@ use std::time::Duration;
 use nix::sys::signal::Signal;
 use serde_json::json;
 use sqlx::PgPool;
+use stalker_db::sweep;
 use stalker_tests::agent::Agent;
 use stalker_tests::database::TestDatabase;
+use stalker_tests::fixture::{Past, add_checks};
 use stalker_tests::server::{CHECK_KEY, Component, Installation};
 use stalker_tests::until::{stays, until, until_seen};
 
@@ -200,6 +202,81 @@ impl Replicas {
             assert!(ended.success(), "{ended}");
         }
     }
+}
+
+/// What lies before a worker that is behind is not lost, or an overloaded system would do everything twice.
+#[tokio::test]
+async fn sweep_leaves_to_workers_what_they_will_come_to() {
+    let database = TestDatabase::new().await;
+    let pool = database.pool();
+    add_checks(pool, "host", 100, 60, Past::Healthy).await;
+    execute(
+        pool,
+        "update check_state set due_at = now() - interval '9 s'",
+    )
+    .await;
+    assert_eq!(swept(pool, &[]).await, 100, "no worker: all of it is lost");
+    assert_eq!(swept(pool, &[(0, 0)]).await, 100, "none is behind");
+    assert_eq!(
+        swept(pool, &[(0, 0), (8000, 0)]).await,
+        0,
+        "one still comes to it"
+    );
+    assert_eq!(
+        swept(pool, &[(8000, 6)]).await,
+        100,
+        "one would, but is silent"
+    );
+    execute(
+        pool,
+        "update check_state set due_at = now() - interval '90 s'",
+    )
+    .await;
+    assert_eq!(swept(pool, &[(8000, 0)]).await, 100, "it has passed it");
+    assert_eq!(
+        swept(pool, &[(59_999, 0)]).await,
+        0,
+        "it is behind by a whole interval"
+    );
+}
+
+/// What the sweep finds beside workers that are so many ms behind, and were heard so many seconds ago.
+async fn swept(pool: &PgPool, workers: &[(i64, i32)]) -> u64 {
+    execute(pool, "update check_state set rush_at = null").await;
+    execute(pool, "delete from replicas").await;
+    for (id, (behind_ms, silent_s)) in (1_i64..).zip(workers) {
+        sqlx::query(
+            "insert into replicas (replica_id, component, hostname, version, behind_ms, seen_at)
+             values ($1, 'worker', 'here', '1', $2, now() - make_interval(secs => $3))",
+        )
+        .bind(id)
+        .bind(behind_ms)
+        .bind(f64::from(*silent_s))
+        .execute(pool)
+        .await
+        .expect("a replica can be added");
+    }
+    sweep::rush_what_was_lost(pool, 1000)
+        .await
+        .expect("the database answers")
+}
+
+/// A worker is there while it runs, and gone when it has ended.
+#[tokio::test]
+async fn workers_say_that_they_are_alive() {
+    let database = TestDatabase::new().await;
+    let installation = Installation::new(&database);
+    let mut worker = installation.start("worker").await;
+    let alive = "select count(*) from replicas where component = 'worker' and seen_at > now() - interval '5 s' and behind_ms < 1000";
+    until("a worker is alive", PATIENCE, async || {
+        (count(database.pool(), alive).await == 1).then_some(())
+    })
+    .await;
+    worker.process.terminate(PATIENCE).await;
+    assert_eq!(
+        count(database.pool(), "select count(*) from replicas").await,
+        0
+    );
 }
 
 /// Makes all checks due in the same millisecond, a moment from now: half of them on the grid, half in the rush lane.

@@ -208,7 +208,7 @@ pub async fn claim_due(
             update check_state s
             set lease = $2::bigint, leased_until = now() + make_interval(secs => greatest($3::int, s.timeout_s + $7::int)), rush_at = null
             where s.check_id = any (array(select check_id from rush union all select check_id from grid))
-            returning s.*),
+            returning s.check_id, s.due_at, s.interval_s, s.status, s.unreachable, s.hard, s.fails, s.flips, s.flap_since, s.flap_until),
         cursors as (            -- less than asked: now. Else: behind the last row taken
             select w.ord,
                    case when (select count(*) from claimed) < $1::int or max(w.pos) < l.pos then max(w.now_ms)

@@ -5,7 +5,7 @@ mod reachability;
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
-use sqlx::{PgConnection, PgPool};
+use sqlx::PgConnection;
 use stalker_domain::outcome::{Outcome, Verdict};
 use stalker_domain::state::{Consequence, Step};
 use stalker_domain::thresholds::Thresholds;
@@ -52,12 +52,11 @@ pub async fn record(
             || run.outcome.verdict == Verdict::Unreachable
             || run.first_seen_cert_sha256.is_some()
     });
-    let pool: &PgPool = if is_telling {
-        &pools.durable
+    let mut tx = if is_telling {
+        pools.durable.begin_with(BEGIN_BY_KEY).await?
     } else {
-        &pools.relaxed
+        pools.relaxed.begin().await?
     };
-    let mut tx = pool.begin_with(BEGIN_BY_KEY).await?;
     let owners = record_states(&mut tx, runs).await?;
     let recorded: Vec<&Run> = runs
         .iter()
