@@ -110,6 +110,8 @@ pub async fn owe(conn: &mut PgConnection, alert_ids: &[i64]) -> sqlx::Result<u64
         from owed o join alerts a using (alert_id) join channels c on c.name = o.channel
         cross join burst
         where o.alert_id = any ($1)
+          -- what was set free is counted first (floods::count_freed): with others it may be a flood, which speaks for it
+          and (o.kind <> 'trigger' or a.kind = 'flood' or a.counted_at is not null)
         order by o.alert_id, o.channel
         on conflict do nothing
         "#,

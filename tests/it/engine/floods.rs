@@ -103,6 +103,29 @@ async fn five_alerts_of_a_host_are_no_flood() {
     );
 }
 
+/// A maintenance of a whole host ends after the duty has counted and before it owes: all wait until they are counted.
+#[tokio::test]
+async fn what_is_set_free_is_counted_before_anybody_is_told() {
+    let mut random = seed::random();
+    let stage = Stage::new(1, 48).await;
+    let pool = stage.database.pool();
+    sqlx::query("insert into maintenances (ends_at, hosts, author, reason) values (now() + interval '1 hour', '{host-0}', 'ann', 'work')")
+        .execute(pool)
+        .await
+        .expect("a maintenance can be made");
+    stage.record_at_once(&mut random, 1, |_| 2).await;
+    sqlx::query("delete from maintenances")
+        .execute(pool)
+        .await
+        .expect("a maintenance can be ended");
+    assert_eq!(count(pool, "select count(*) from owed").await, 48);
+    let owed = upkeep::owe_all(pool).await.expect("the database answers");
+    assert_eq!(owed, 0, "told one by one");
+    let freed = floods::count_freed(pool, &Thresholds::default()).await;
+    freed.expect("what was set free can be counted");
+    stage.one_message_is_owed().await;
+}
+
 /// Everything at once, for a while. Nobody is told by himself and by a flood, nobody is forgotten, and when all is well
 /// again everything is over.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
