@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 
 use super::super::rules::{FLOOD_THRESHOLD, FLOOD_WINDOW, HOST_THRESHOLD, HOST_WINDOW, Time};
+use super::told::Telling;
 use super::{Alert, Kind, Reference, Seen};
 
 /// Whose flood: a host's, or all.
@@ -292,8 +293,10 @@ impl Reference {
         let alone = counted
             .iter()
             .filter(|alert| alert.is_open() && alert.id != id && !self.is_suppressed(alert));
+        // what a cut line refused was an attempt too, though the line is whole by now
+        let was_tried = |alert: &Alert| alert.telling.values().any(Telling::is_tried);
         let (told, untold): (Vec<&Alert>, Vec<&Alert>) =
-            alone.partition(|alert| paged.contains(&alert.id));
+            alone.partition(|alert| paged.contains(&alert.id) || was_tried(alert));
         if all_is_seen && let Some(left) = untold.first() {
             return Err(format!(
                 "{} has no page and is no member of {}",

@@ -80,6 +80,11 @@ impl Telling {
         }
     }
 
+    /// Somebody tried to tell it before this event, whether or not a receiver saw that.
+    pub(super) fn is_tried(&self) -> bool {
+        self.last != Last::None
+    }
+
     /// For another alert that concerns the same channel.
     pub(super) fn untold(&self) -> Self {
         Self::new(self.is_target)
