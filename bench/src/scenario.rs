@@ -211,8 +211,9 @@ impl Bench {
     async fn steady_with(&self, load: &Load, setting: &Setting) -> anyhow::Result<Report> {
         let load = self.load(load);
         let mut system = System::start(&self.server_url, &load, setting).await?;
-        system.watch(WARM_UP_S, progress).await?;
-        let watched = system.watch(self.seconds(SECONDS), progress).await?;
+        let seconds = self.seconds(SECONDS);
+        system.watch(WARM_UP_S.min(seconds), progress).await?;
+        let watched = system.watch(seconds, progress).await?;
         system.stop(&self.server_url).await?;
         Ok(Report::of(&load, &watched))
     }

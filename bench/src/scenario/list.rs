@@ -31,7 +31,7 @@ pub(super) async fn run(bench: &Bench) -> anyhow::Result<Report> {
     let api = Component::start("api", &database.url, &settings)?;
     let pid = api.pid()?;
     let started = Instant::now();
-    while read(&listen, "/health", pid).await.is_err() {
+    while read(&listen, "/healthz", pid).await.is_err() {
         ensure!(
             started.elapsed() < Duration::from_secs(30),
             "the API does not listen"
