@@ -26,8 +26,9 @@ pub(crate) struct Work {
     /// Share of them that touched no index.
     pub(crate) hot_share: f64,
     pub(crate) wal_bytes: i64,
-    /// Of them, images of whole pages; none where the extension `pg_walinspect` is not to be had.
-    pub(crate) page_image_bytes: Option<i64>,
+    /// Of them, records without images of whole pages and without what fills up the WAL's own pages; none where the
+    /// extension `pg_walinspect` is not to be had.
+    pub(crate) record_bytes: Option<i64>,
     /// Microseconds of processor time; none if it runs on another machine.
     pub(crate) cpu_us: Option<u64>,
 }
@@ -84,7 +85,7 @@ pub(crate) async fn between(pool: &PgPool, from: &Reading, to: &Reading) -> anyh
         updates,
         hot_share: (to.hot_updates - from.hot_updates) as f64 / updates.max(1) as f64,
         wal_bytes,
-        page_image_bytes: page_image_bytes(pool, from, to).await,
+        record_bytes: record_bytes(pool, from, to).await,
         cpu_us: to
             .cpu_us
             .zip(from.cpu_us)
@@ -93,13 +94,13 @@ pub(crate) async fn between(pool: &PgPool, from: &Reading, to: &Reading) -> anyh
 }
 
 /// Nothing without the extension, or if the segments were recycled meanwhile.
-async fn page_image_bytes(pool: &PgPool, from: &Reading, to: &Reading) -> Option<i64> {
+async fn record_bytes(pool: &PgPool, from: &Reading, to: &Reading) -> Option<i64> {
     sqlx::query("create extension if not exists pg_walinspect")
         .execute(pool)
         .await
         .ok()?;
     sqlx::query_scalar(
-        "select sum(fpi_size)::bigint from pg_get_wal_stats($1::text::pg_lsn, $2::text::pg_lsn)",
+        "select sum(record_size)::bigint from pg_get_wal_stats($1::text::pg_lsn, $2::text::pg_lsn)",
     )
     .bind(&from.lsn)
     .bind(&to.lsn)

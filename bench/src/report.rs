@@ -53,7 +53,7 @@ impl Report {
                     "agents": per_run(watched.agents_cpu_us),
                 }),
             )
-            .with("wal_bytes_per_run", without_images)
+            .with("wal_bytes_per_run", work.record_bytes.map(wal))
             .with("wal_bytes_per_run_with_page_images", wal(work.wal_bytes))
             // claimed and recorded: 2, else this counts something else than runs
             .with("updates_per_run", rounded(work.updates as f64 / runs, 2))

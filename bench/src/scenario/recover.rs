@@ -52,10 +52,10 @@ pub(super) async fn run(bench: &Bench) -> anyhow::Result<Report> {
             WITHIN_S.into(),
             late.map_or(0.0, |n| n as f64 + 1.0),
         )
-        // a second of ours is not exactly one of the sweep's
+        // what is due on the grid, and the sweep's; of which a second of ours may see two rounds
         .at_most(
-            "most runs in a second, of the steady rate",
-            2.2,
+            "most runs in a second, in steady rates",
+            3.0,
             most as f64 / load.offered(),
         ))
 }

@@ -62,8 +62,10 @@ fn dispatch(arguments: Arguments) -> anyhow::Result<()> {
 
 fn start(config: Config, until_stdin_ends: bool) -> anyhow::Result<()> {
     stalker_agent::log::init(&config.settings.log);
-    // One thread is enough for waiting on scripts, and keeps the agent small.
-    let runtime = tokio::runtime::Builder::new_current_thread()
+    // Waiting for scripts takes no thread, but starting one does, until the system has loaded it: a second thread
+    // answers meanwhile. More would only make the agent larger.
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
         .enable_all()
         .max_blocking_threads(4)
         .build()
