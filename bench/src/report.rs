@@ -32,9 +32,6 @@ impl Report {
         let per_run = |of: u64| rounded(of as f64 / runs, 1);
         let work = &watched.work;
         let wal = |bytes: i64| rounded(bytes as f64 / runs, 0);
-        let without_images = work
-            .page_image_bytes
-            .map(|images| wal(work.wal_bytes - images));
         Self::default()
             .with("runs_per_s", rounded(watched.runs_per_s(), 0))
             .with("seconds", rounded(watched.took.as_secs_f64(), 1))
