@@ -56,5 +56,14 @@ pub(crate) async fn fill(
         .execute(pool)
         .await?;
     sqlx::query("checkpoint").execute(pool).await?;
+    // what became due while all this was written is not late: it would only be so at the beginning, and for long
+    sqlx::query(
+        "update check_state s
+         set due_at = timestamptz 'epoch' + (((t.now_ms - s.phase_ms) / (s.interval_s * 1000::bigint) + 1) * (s.interval_s * 1000::bigint) + s.phase_ms) * interval '1 ms'
+         from (select floor(extract(epoch from now()) * 1000)::bigint + 1000 as now_ms) t
+         where s.due_at <= now() + interval '1 s'",
+    )
+    .execute(pool)
+    .await?;
     Ok(())
 }
