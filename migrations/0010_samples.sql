@@ -53,10 +53,9 @@ insert into sample_roll_up (rolled_until) values (date_bin('10 min', now(), time
 
 -- Brings the index by time up to date for a day: what it does not know is read by everybody who asks it. Vacuum does so when
 -- the day has grown by a fifth, which may be hours of samples.
-create function summarize_samples(day date) returns void language plpgsql as $$
+-- Its patience is short, so that a vacuum that is under way, which does the same, does not give way.
+create function summarize_samples(day date) returns void language plpgsql set lock_timeout = '100ms' as $$
 begin
-    -- short, so that a vacuum that is under way, which does the same, does not give way
-    perform set_config('lock_timeout', '100ms', true);
     perform brin_summarize_new_values(i.indexrelid)
     from pg_index i join pg_class p on p.oid = i.indrelid join pg_class x on x.oid = i.indexrelid join pg_am a on a.oid = x.relam
     where a.amname = 'brin' and p.relname in ('samples_default', 'samples_' || to_char(day, 'YYYYMMDD'));
@@ -65,11 +64,12 @@ exception when lock_not_available then
 end $$;
 
 -- One pair of functions for every table that is partitioned by time; `step` is day or month. Their names end with the day
--- or the month, so that names sort as times do.
+-- or the month, so that names sort as times do. Who waits for these locks lets every recorder wait behind it: rather give
+-- way, and try again.
 
 -- Makes the partition that holds the given day, with the storage options of the default partition. Rows that wait in that
 -- one move into it.
-create function make_partition(parent regclass, step text, day date) returns void language plpgsql as $$
+create function make_partition(parent regclass, step text, day date) returns void language plpgsql set lock_timeout = '500ms' as $$
 declare
     lo timestamptz := date_trunc(step, day::timestamp) at time zone 'UTC';
     hi timestamptz := (date_trunc(step, day::timestamp) + ('1 ' || step)::interval) at time zone 'UTC';
@@ -81,8 +81,6 @@ begin
     if to_regclass(part) is not null then
         return;
     end if;
-    -- Who waits for this lock lets every recorder wait behind it: rather try again in an hour.
-    perform set_config('lock_timeout', '500ms', true);
     execute format('create table %I (like %s including defaults including constraints) %s', part, parent, coalesce(options, ''));
     execute format('with moved as (delete from %I where %s >= %L and %s < %L returning *) insert into %I select * from moved',
                    whole || '_default', key, lo, key, hi, part);
@@ -95,7 +93,7 @@ $$;
 
 -- Drops the partitions that end before the given day begins, and what lies as long in the default partition. Returns
 -- how many.
-create function drop_partitions(parent regclass, step text, before date) returns integer language plpgsql as $$
+create function drop_partitions(parent regclass, step text, before date) returns integer language plpgsql set lock_timeout = '500ms' as $$
 declare
     whole text := (select relname from pg_class where oid = parent);
     key text := substring(pg_get_partkeydef(parent) from '\((.*)\)');
@@ -103,8 +101,6 @@ declare
     part record;
     dropped integer := 0;
 begin
-    -- as above
-    perform set_config('lock_timeout', '500ms', true);
     for part in
         select c.oid::regclass as name from pg_inherits i join pg_class c on c.oid = i.inhrelid
         where i.inhparent = parent and c.relname ~ ('^' || whole || '_\d{' || length(last) || '}$')

@@ -14,6 +14,7 @@ use sqlx::PgPool;
 use stalker_tests::until::until_seen;
 
 const PATIENCE: Duration = Duration::from_secs(20);
+const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3600);
 const DAY: Duration = Duration::from_secs(86_400);
 

@@ -36,8 +36,8 @@ pub async fn claim_due(
     .await
 }
 
-/// Records how a duty went and when it is due again: a period after it was due, or after now if that has passed.
-/// False if the lease ran out meanwhile.
+/// Records how a duty went and when it is due again: a period after it was due, or after now if that has passed. What
+/// failed is tried again in a minute, however long its period. False if the lease ran out meanwhile.
 ///
 /// # Errors
 /// If the database does not answer; the lease runs out then, and the duty is done again.
@@ -52,7 +52,8 @@ pub async fn finish(
         r#"
         update duties
         set lease = null, leased_until = null, last_at = now(), last_ms = $3, last_error = $4,
-            due_at = case when due_at + make_interval(secs => every_s) > now() then due_at + make_interval(secs => every_s)
+            due_at = case when $4::text is not null then now() + make_interval(secs => least(every_s, 60))
+                          when due_at + make_interval(secs => every_s) > now() then due_at + make_interval(secs => every_s)
                           else now() + make_interval(secs => every_s) end
         where name = $1 and lease = $2
         "#,

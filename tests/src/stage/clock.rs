@@ -122,8 +122,9 @@ impl Stage {
     /// If that does not come to be; there must be a worker and a scheduler.
     pub async fn rest(&self) {
         for _ in 0..ROUNDS {
-            self.quiet().await;
+            // asked first: what a duty owes between two questions would be under way, and look like nothing new
             let before = self.notified().await;
+            self.quiet().await;
             for _ in 0..2 {
                 self.one_duty_round().await;
             }

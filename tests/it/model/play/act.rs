@@ -51,6 +51,7 @@ impl Play {
                     .await
             }
             Step::EndMaintenances => {
+                self.begin();
                 self.end_maintenances().await;
                 self.compare().await
             }
@@ -164,7 +165,7 @@ impl Play {
         self.compare().await
     }
 
-    fn begin(&mut self) {
+    pub(super) fn begin(&mut self) {
         self.reference.began = self.reference.now;
     }
 
