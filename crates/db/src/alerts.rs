@@ -296,7 +296,8 @@ async fn change_checks(conn: &mut PgConnection, problems: &[Problem<'_>]) -> sql
         with c as (
             select a.alert_id, a.status as was, a.is_of_flapping as was_of_flapping, o.*
             from unnest($1::bigint[], $2::smallint[], $3::int[], $4::text[], $5::bool[]) as o(check_id, status, fails, out, is_of_flapping)
-            join alerts a on a.check_id = o.check_id and a.kind = 'check' and a.closed_at is null)
+            -- `limit`, for a join could read all that is open first: it may be ten thousand, where statistics say one
+            cross join lateral (select * from alerts a where a.check_id = o.check_id and a.kind = 'check' and a.closed_at is null limit 1) as a)
         update alerts a
         set status = c.status, fails = c.fails, out = c.out, is_of_flapping = c.was_of_flapping or c.is_of_flapping
         from c where a.alert_id = c.alert_id
