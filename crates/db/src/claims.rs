@@ -206,7 +206,7 @@ pub async fn claim_due(
             limit $1::int - (select count(*) from rush)),
         claimed as (
             update check_state s
-            set lease = $2::bigint, leased_until = now() + make_interval(secs => greatest($3::int, s.timeout_s + $7::int)), rush_at = null
+            set lease = $2::bigint, leased_until = now() + make_interval(secs => greatest($3::int, s.timeout_s + $7::int)), rush_at = null, room = null
             where s.check_id = any (array(select check_id from rush union all select check_id from grid))
             returning s.check_id, s.due_at, s.interval_s, s.status, s.unreachable, s.hard, s.fails, s.flips, s.flap_since, s.flap_until),
         cursors as (            -- less than asked: now. Else: behind the last row taken
