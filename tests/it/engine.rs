@@ -98,7 +98,10 @@ async fn healthy_runs_update_in_place() {
     let ratio = hot as f64 / updates as f64;
     eprintln!("{hot} of {updates} updates were HOT: {ratio:.4}");
     assert!(ratio >= 0.99, "{ratio}");
-    assert_eq!(sizes[0], sizes[4], "pages have room for what their rows become");
+    assert_eq!(
+        sizes[0], sizes[4],
+        "pages have room for what their rows become"
+    );
 }
 
 /// What is handed to the recorder at once is one transaction, and so is all that follows from it.
