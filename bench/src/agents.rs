@@ -22,7 +22,7 @@ use stalker_domain::wire::CHECK_KEY_HEADER;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 
-use crate::child;
+use crate::child::{self, Questions};
 use crate::load::Answers;
 
 /// What it is told.
@@ -50,7 +50,7 @@ pub(crate) struct Seen {
     pub(crate) connections: u64,
 }
 
-pub(crate) async fn run(task: Task) -> anyhow::Result<()> {
+pub(crate) async fn run(task: Task, mut asked: Questions) -> anyhow::Result<()> {
     allow_many_files()?;
     let (tls, cert_sha256) = certificate()?;
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
@@ -61,7 +61,7 @@ pub(crate) async fn run(task: Task) -> anyhow::Result<()> {
         connections: AtomicU64::new(0),
     });
     let serving = tokio::spawn(serve(listener, TlsAcceptor::from(tls), agents.clone()));
-    child::answer(|| Seen {
+    child::answer(&mut asked, || Seen {
         port,
         cert_sha256: cert_sha256.clone(),
         requests: agents.requests.load(Ordering::Relaxed),

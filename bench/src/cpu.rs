@@ -23,12 +23,19 @@ pub(crate) fn of_ended_children(pid: u32) -> u64 {
     stat(pid).map_or(0, |stat| stat.ended)
 }
 
-/// Resident memory of a process in bytes; 0 if it is gone.
-pub(crate) fn resident_bytes(pid: u32) -> u64 {
-    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    let kb = line.and_then(|line| line.trim().trim_end_matches(" kB").parse::<u64>().ok());
-    kb.unwrap_or(0) * 1024
+/// Resident memory of a process in bytes; none if it is gone.
+pub(crate) fn resident_bytes(pid: u32) -> Option<u64> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmRSS:"))?;
+    let kb: u64 = line.trim().trim_end_matches(" kB").parse().ok()?;
+    Some(kb * 1024)
+}
+
+/// The processes below this one.
+pub(crate) fn children(parent: u32) -> Vec<u32> {
+    family(parent).into_keys().collect()
 }
 
 /// The process above this one, if it is on this machine and called so.

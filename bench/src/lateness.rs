@@ -39,12 +39,24 @@ impl Lateness {
         self.runs_by_ms.values().sum()
     }
 
-    pub(crate) fn quantiles(&self) -> Quantiles {
-        Quantiles {
+    /// None if nothing ran: that is not the same as being on time.
+    pub(crate) fn quantiles(&self) -> Option<Quantiles> {
+        let max = *self.runs_by_ms.keys().next_back()?;
+        Some(Quantiles {
             p50: self.quantile(0.50),
             p99: self.quantile(0.99),
-            max: self.runs_by_ms.keys().next_back().copied().unwrap_or(0),
-        }
+            max,
+        })
+    }
+
+    /// What 99 of 100 runs did not exceed, in ms: without end if nothing ran.
+    pub(crate) fn p99(&self) -> f64 {
+        self.quantiles().map_or(f64::INFINITY, |ms| ms.p99.into())
+    }
+
+    /// The latest run, in ms: without end if nothing ran.
+    pub(crate) fn max(&self) -> f64 {
+        self.quantiles().map_or(f64::INFINITY, |ms| ms.max.into())
     }
 
     /// The smallest lateness that this share of the runs did not exceed.
@@ -73,7 +85,13 @@ mod tests {
         late.note(5000);
         late.note(-3);
         lateness.add(&late);
-        let Quantiles { p50, p99, max } = lateness.quantiles();
+        let Quantiles { p50, p99, max } = lateness.quantiles().expect("something ran");
         assert_eq!((p50, p99, max, lateness.runs()), (50, 100, 5000, 102));
+    }
+
+    #[test]
+    fn nothing_is_not_on_time() {
+        let nothing = Lateness::default();
+        assert!(nothing.quantiles().is_none() && nothing.p99() > 1e9 && nothing.max() > 1e9);
     }
 }

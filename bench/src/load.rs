@@ -42,14 +42,21 @@ pub(crate) struct Answers {
     pub(crate) values: u32,
     /// Per cent of the checks that fail nine times of ten, critical and warning by turns.
     pub(crate) failing: u32,
-    /// Milliseconds after which a further check begins to fail, for [`TROUBLE_S`]; 0: none does.
-    pub(crate) trouble_every_ms: u64,
+    /// Checks that take turns in failing.
+    pub(crate) trouble: Option<Trouble>,
+}
+
+/// Checks fail one after the other, each for [`TROUBLE_S`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Trouble {
+    /// Milliseconds after which a further check begins to fail.
+    pub(crate) every_ms: u64,
+    /// Checks that take their turns: all of the load's, or some would begin together.
+    pub(crate) checks: u64,
 }
 
 /// Seconds of failing, which three runs at 6 s make an alert.
 const TROUBLE_S: u64 = 30;
-/// Checks that take their turn in failing.
-const TROUBLED: u64 = 5000;
 
 pub(crate) const CHECKS_PER_HOST: u32 = 200;
 
@@ -91,14 +98,18 @@ impl Answers {
         (status, out)
     }
 
+    /// Whether some checks fail on purpose.
+    pub(crate) fn can_fail(self) -> bool {
+        self.failing > 0 || self.trouble.is_some()
+    }
+
     fn is_in_trouble(self, check: u64, at_s: u64) -> bool {
-        let every_ms = self.trouble_every_ms;
-        if every_ms == 0 {
-            return false;
-        }
-        let begins_ms = check % TROUBLED * every_ms;
-        let round_ms = TROUBLED * every_ms;
-        (at_s * 1000 + round_ms - begins_ms) % round_ms < TROUBLE_S * 1000
+        self.trouble.is_some_and(|trouble| {
+            let Trouble { every_ms, checks } = trouble;
+            let begins_ms = check % checks * every_ms;
+            let round_ms = checks * every_ms;
+            (at_s * 1000 + round_ms - begins_ms) % round_ms < TROUBLE_S * 1000
+        })
     }
 }
 
@@ -131,11 +142,14 @@ mod tests {
     #[test]
     fn one_after_the_other_is_in_trouble() {
         let answers = Answers {
-            trouble_every_ms: 1000,
+            trouble: Some(Trouble {
+                every_ms: 1000,
+                checks: 5000,
+            }),
             ..Answers::default()
         };
         let troubled = |at_s| {
-            (0..TROUBLED)
+            (0..5000)
                 .filter(|check| answers.is_in_trouble(*check, at_s))
                 .count()
         };

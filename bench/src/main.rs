@@ -10,20 +10,23 @@ mod fleet;
 mod lateness;
 mod load;
 mod meter;
+mod proof;
 mod receiver;
 mod report;
 mod scenario;
 mod scripts;
 mod stand_in;
 mod system;
+mod table;
 mod worker;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use anyhow::Context;
+use anyhow::{Context, anyhow};
 use clap::{Parser, Subcommand, ValueEnum};
-use database::Database;
+use database::{Database, Server};
 use scenario::{Bench, Options, SHORT, Scenario};
+use tokio::signal::unix::{SignalKind, signal};
 
 /// How many checks a second this machine, this database and this version of Stalker can do, how late they are, and what
 /// they cost.
@@ -38,7 +41,7 @@ struct Arguments {
     /// What to measure [default: those that take half a minute each]
     scenarios: Vec<Scenario>,
     /// All of them: about an hour
-    #[arg(long)]
+    #[arg(long, conflicts_with = "scenarios")]
     long: bool,
     #[command(flatten)]
     options: Options,
@@ -54,7 +57,7 @@ struct Arguments {
 enum Role {
     /// A process that is measured; started by stalker-bench itself.
     #[command(hide = true)]
-    Part { name: String, task: String },
+    Part { name: String },
 }
 
 #[tokio::main]
@@ -65,21 +68,56 @@ async fn main() -> anyhow::Result<()> {
         .context("a crypto provider is set already")?;
     let arguments = Arguments::parse();
     match &arguments.part {
-        Some(Role::Part { name, task }) => play(name, task).await,
+        Some(Role::Part { name }) => play(name).await,
         None => measure(&arguments).await,
     }
 }
 
-async fn play(name: &str, task: &str) -> anyhow::Result<()> {
+async fn play(name: &str) -> anyhow::Result<()> {
     tracing_subscriber::fmt()
         .with_writer(std::io::stderr)
         .with_max_level(tracing_subscriber::filter::LevelFilter::ERROR)
         .init();
+    let mut asked = child::questions();
     match name {
-        "agents" => agents::run(serde_json::from_str(task)?).await,
-        "receiver" => receiver::run().await,
-        "worker" => worker::run(serde_json::from_str(task)?).await,
+        "agents" => agents::run(child::task(&mut asked).await?, asked).await,
+        "component" => component::run(child::task(&mut asked).await?, asked).await,
+        "receiver" => receiver::run(child::task(&mut asked).await?, asked).await,
+        "worker" => worker::run(child::task(&mut asked).await?, asked).await,
         _ => anyhow::bail!("there is no part {name}"),
+    }
+}
+
+/// Measures, and leaves nothing behind: no process and no database, also after an error or a signal.
+async fn measure(arguments: &Arguments) -> anyhow::Result<()> {
+    let server_url = arguments
+        .database_url
+        .as_deref()
+        .context("DATABASE_URL is not set; `make bench` brings a server of its own")?;
+    if let Some(file) = &arguments.json {
+        can_be_written(file)?;
+    }
+    let bench = Bench {
+        server: Server::reserve(server_url).await?,
+        options: arguments.options.clone(),
+    };
+    let measured = tokio::select! {
+        measured = run_scenarios(arguments, &bench) => measured,
+        stopped = stopped() => stopped,
+    };
+    child::all_ended().await;
+    measured.and(bench.server.drop_database().await)
+}
+
+/// Ends with an error when somebody wants us to end.
+async fn stopped() -> anyhow::Result<()> {
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut hangup = signal(SignalKind::hangup())?;
+    tokio::select! {
+        _ = interrupt.recv() => Err(anyhow!("stopped by SIGINT")),
+        _ = terminate.recv() => Err(anyhow!("stopped by SIGTERM")),
+        _ = hangup.recv() => Err(anyhow!("stopped by SIGHUP")),
     }
 }
 
@@ -88,39 +126,44 @@ async fn play(name: &str, task: &str) -> anyhow::Result<()> {
     clippy::print_stderr,
     reason = "it talks to a person"
 )]
-async fn measure(arguments: &Arguments) -> anyhow::Result<()> {
-    let server_url = arguments
-        .database_url
-        .clone()
-        .context("DATABASE_URL is not set; `make bench` brings a server of its own")?;
-    let database = Database::fresh(&server_url).await?;
+async fn run_scenarios(arguments: &Arguments, bench: &Bench) -> anyhow::Result<()> {
+    let database = Database::fresh(&bench.server).await?;
     let settings = database.settings().await?;
     database.pool.close().await;
-    database::drop_it(&server_url).await?;
     println!("PostgreSQL: {settings}");
     let scenarios = match (arguments.scenarios.as_slice(), arguments.long) {
         ([], false) => SHORT.to_vec(),
         ([], true) => Scenario::value_variants().to_vec(),
         (named, _) => named.to_vec(),
     };
-    let bench = Bench {
-        server_url,
-        options: arguments.options.clone(),
-    };
     let mut reports = Vec::new();
     for scenario in scenarios {
         eprintln!("== {}", scenario.name());
         let report = scenario
-            .run(&bench)
-            .await?
+            .run(bench)
+            .await
+            .with_context(|| scenario.name())?
             .with("postgres", settings.clone());
         eprintln!();
-        println!("{}", report.lines());
+        println!("{}", table::of(&[&report]));
         reports.push(report);
         if let Some(file) = &arguments.json {
             std::fs::write(file, serde_json::to_vec_pretty(&reports)?)
                 .with_context(|| format!("cannot write {}", file.display()))?;
         }
     }
+    if reports.len() > 1 {
+        println!("\n{}", table::of(&reports.iter().collect::<Vec<_>>()));
+    }
+    Ok(())
+}
+
+/// Better known before an hour of measuring than after it. What stands there is kept until there is something better.
+fn can_be_written(file: &Path) -> anyhow::Result<()> {
+    std::fs::File::options()
+        .create(true)
+        .append(true)
+        .open(file)
+        .with_context(|| format!("cannot write {}", file.display()))?;
     Ok(())
 }

@@ -13,6 +13,8 @@ pub(crate) struct Reading {
     updates: i64,
     hot_updates: i64,
     cpu_us: Option<u64>,
+    /// The database's Unix time.
+    pub(crate) at_ms: i64,
     /// Bytes of `check_state` with its indexes.
     pub(crate) state_bytes: i64,
 }
@@ -42,8 +44,8 @@ pub(crate) async fn postmaster(pool: &PgPool) -> anyhow::Result<Option<u32>> {
 }
 
 pub(crate) async fn read(pool: &PgPool, postmaster: Option<u32>) -> anyhow::Result<Reading> {
-    let (lsn, commits): (String, i64) = sqlx::query_as(
-        "select pg_current_wal_flush_lsn()::text, xact_commit from pg_stat_database where datname = current_database()",
+    let (lsn, commits, at_ms): (String, i64, i64) = sqlx::query_as(
+        "select pg_current_wal_flush_lsn()::text, xact_commit, floor(extract(epoch from now()) * 1000)::bigint from pg_stat_database where datname = current_database()",
     )
     .fetch_one(pool)
     .await?;
@@ -59,6 +61,7 @@ pub(crate) async fn read(pool: &PgPool, postmaster: Option<u32>) -> anyhow::Resu
         updates,
         hot_updates,
         cpu_us,
+        at_ms,
         state_bytes,
     })
 }

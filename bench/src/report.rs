@@ -1,11 +1,10 @@
-//! What is told of a scenario: one JSON object, and one line of a table.
+//! What is told of a scenario: its figures and its aims, one JSON object.
 
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
-use crate::lateness::Quantiles;
 use crate::load::Load;
-use crate::system::Watched;
+use crate::system::{Second, Watched};
 
 /// The figures of one scenario. What does not apply to it is absent.
 #[derive(Debug, Clone, Default, Serialize)]
@@ -15,6 +14,9 @@ pub(crate) struct Report {
     pub(crate) figures: Map<String, Value>,
     /// What the scenario aims at, and whether that was met.
     pub(crate) targets: Vec<Target>,
+    /// What else people see: a line each.
+    #[serde(skip)]
+    pub(crate) notes: Vec<String>,
 }
 
 /// One aim.
@@ -22,7 +24,8 @@ pub(crate) struct Report {
 pub(crate) struct Target {
     pub(crate) what: String,
     pub(crate) reached: String,
-    pub(crate) met: bool,
+    /// None: this server or its user does not let it be measured.
+    pub(crate) met: Option<bool>,
 }
 
 impl Report {
@@ -53,9 +56,10 @@ impl Report {
             .with("wal_bytes_per_run", work.record_bytes.map(wal))
             .with("wal_bytes_per_run_with_page_images", wal(work.wal_bytes))
             // claimed and recorded: 2, else this counts something else than runs
-            .with("updates_per_run", rounded(work.updates as f64 / runs, 2))
+            .with("updates_per_run", rounded(watched.updates_per_run(), 2))
             .with("hot_share", rounded(work.hot_share, 4))
             .with("commits_per_run", rounded(work.commits as f64 / runs, 4))
+            .with("connections", watched.asked.map(|asked| asked.connections))
             .with(
                 "rss_mb",
                 json!({ "worker": watched.worker_rss / 1_000_000 }),
@@ -71,19 +75,24 @@ impl Report {
         self
     }
 
-    /// Adds an aim: at least so much.
-    pub(crate) fn at_least(self, what: &str, least: f64, reached: f64) -> Self {
-        self.aim(format!("{what} >= {least}"), reached, reached >= least)
+    /// Adds an aim: at least so much. None was not measured.
+    pub(crate) fn at_least(self, what: &str, least: f64, reached: impl Into<Option<f64>>) -> Self {
+        let met = |reached: f64| reached >= least;
+        self.aim(format!("{what} >= {least}"), reached.into(), met)
     }
 
-    /// Adds an aim: at most so much.
-    pub(crate) fn at_most(self, what: &str, most: f64, reached: f64) -> Self {
-        self.aim(format!("{what} <= {most}"), reached, reached <= most)
+    /// Adds an aim: at most so much. None was not measured.
+    pub(crate) fn at_most(self, what: &str, most: f64, reached: impl Into<Option<f64>>) -> Self {
+        let met = |reached: f64| reached <= most;
+        self.aim(format!("{what} <= {most}"), reached.into(), met)
     }
 
-    fn aim(mut self, what: String, reached: f64, met: bool) -> Self {
-        let reached = rounded(reached, 4).to_string();
-        self.targets.push(Target { what, reached, met });
+    fn aim(mut self, what: String, reached: Option<f64>, met: impl Fn(f64) -> bool) -> Self {
+        self.targets.push(Target {
+            what,
+            reached: reached.map_or("-".to_owned(), |reached| rounded(reached, 4).to_string()),
+            met: reached.map(met),
+        });
         self
     }
 
@@ -93,45 +102,40 @@ impl Report {
         self.targets.push(Target {
             what: what.to_owned(),
             reached: reached.to_owned(),
-            met,
+            met: Some(met),
         });
+        self
+    }
+
+    /// Adds the aim that what is due is run: lateness says nothing about what never ran.
+    pub(crate) fn keeps_up(self, load: &Load, watched: &Watched) -> Self {
+        self.at_least("share of the runs due", 0.97, watched.share_of(load))
+    }
+
+    /// Adds a line for people.
+    pub(crate) fn note(mut self, line: String) -> Self {
+        self.notes.push(line);
         self
     }
 
     pub(crate) fn number(&self, name: &str) -> Option<f64> {
         self.figures.get(name)?.as_f64()
     }
-
-    /// For people: the figures that matter most, and each aim.
-    pub(crate) fn lines(&self) -> String {
-        let mut lines = format!("{:<16}", self.scenario);
-        if let Some(runs) = self.number("runs_per_s") {
-            lines += &format!(" {runs:>8.0} runs/s");
-        }
-        if let Some(late) = self.figures.get("lateness_ms") {
-            lines += &format!("  late ms {}/{}/{}", late["p50"], late["p99"], late["max"]);
-        }
-        if let Some(cpu) = self.figures.get("cpu_us_per_run") {
-            let (worker, postgres) = (&cpu["worker"], &cpu["postgres"]);
-            lines += &format!(
-                "  CPU us/run worker {worker} postgres {postgres} agents {}",
-                cpu["agents"]
-            );
-        }
-        if let Some(wal) = self.number("wal_bytes_per_run_with_page_images") {
-            lines += &format!("  WAL B/run {wal:.0}");
-        }
-        for Target { what, reached, met } in &self.targets {
-            let verdict = if *met { "met   " } else { "MISSED" };
-            lines += &format!("\n    {verdict} {what}: {reached}");
-        }
-        lines
-    }
 }
 
-/// The quantiles that a curve shows.
-pub(crate) fn point(at_s: f64, runs: u64, late: Quantiles, state_bytes: i64) -> Value {
-    json!({ "at_s": rounded(at_s, 0), "runs": runs, "p99_ms": late.p99, "max_ms": late.max, "check_state_bytes": state_bytes })
+/// Seconds as points of a curve.
+pub(crate) fn curve<'a>(seconds: impl IntoIterator<Item = &'a Second>) -> Vec<Value> {
+    let point = |second: &Second| {
+        let late = second.lateness.quantiles();
+        json!({
+            "at_s": rounded(second.at.as_secs_f64(), 0),
+            "runs": second.lateness.runs(),
+            "p99_ms": late.map(|late| late.p99),
+            "max_ms": late.map(|late| late.max),
+            "check_state_bytes": second.state_bytes,
+        })
+    };
+    seconds.into_iter().map(point).collect()
 }
 
 /// As many digits behind the point as mean something.

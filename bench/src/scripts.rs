@@ -14,6 +14,8 @@ use tempfile::TempDir;
 use tokio::process::{Child, ChildStdin, Command};
 use tokio::time::sleep;
 
+use crate::component::executable;
+use crate::cpu;
 use crate::system::CHECK_KEY;
 
 /// A statically linked executable in a folder of its own.
@@ -49,13 +51,16 @@ impl Plugin {
         self.folder.path().join("plugin")
     }
 
-    /// Runs per second of two threads that start the plugin, read what it prints and wait for its end: the most that
+    /// Runs per second of as many threads as there are cores, that start the plugin, read what it prints and wait for its end: the most that
     /// anything could reach which does so.
     pub(crate) fn bare_spawns_per_s(&self, seconds: u32) -> anyhow::Result<f64> {
         let began = Instant::now();
         let end = began + Duration::from_secs(seconds.into());
         let runs = thread::scope(|scope| {
-            let threads = [(); 2].map(|()| scope.spawn(|| spawn_until(&self.path(), end)));
+            let cores = thread::available_parallelism().map_or(2, usize::from);
+            let threads: Vec<_> = (0..cores)
+                .map(|_| scope.spawn(|| spawn_until(&self.path(), end)))
+                .collect();
             threads
                 .into_iter()
                 .map(|thread| thread.join().expect("it does not panic"))
@@ -88,7 +93,7 @@ pub(crate) struct RealAgent {
     pub(crate) port: u16,
     /// Lower-case hex SHA-256 over its certificate's DER.
     pub(crate) cert_sha256: String,
-    pub(crate) pid: u32,
+    pid: u32,
     child: Child,
     input: ChildStdin,
     _folder: TempDir,
@@ -103,12 +108,7 @@ impl RealAgent {
     /// Starts one with the drop-ins `check_0`, `check_1`, … `check_(scripts - 1)`, all of them the plugin. There is no
     /// server for it to register with: whoever starts it writes its hosts into the database.
     pub(crate) async fn start(plugin: &Plugin, scripts: u32) -> anyhow::Result<Self> {
-        let executable = std::env::current_exe()?.with_file_name("stalker-agent");
-        ensure!(
-            executable.exists(),
-            "agent_scripts runs a real agent, and there is no {} (cargo build --release -p stalker-agent)",
-            executable.display()
-        );
+        let executable = executable("stalker-agent")?;
         let folder = tempfile::tempdir()?;
         let config = configure(folder.path(), plugin, scripts)?;
         sleep(SETTLING).await;
@@ -116,7 +116,7 @@ impl RealAgent {
             .args(["start", "--until-stdin-ends", "--config"])
             .arg(config)
             .stdin(Stdio::piped())
-            .kill_on_drop(true)
+            .process_group(0)
             .spawn()?;
         let input = child.stdin.take().context("its input is piped")?;
         let ready = ready(&folder.path().join("state/ready.json"), &mut child).await?;
@@ -130,13 +130,27 @@ impl RealAgent {
         })
     }
 
+    /// Microseconds of processor time that it and the scripts that have ended have used.
+    pub(crate) fn cpu_us(&self) -> u64 {
+        cpu::of(self.pid) + cpu::of_ended_children(self.pid)
+    }
+
+    /// An error that says how it ended, if it has.
+    pub(crate) fn ensure_running(&mut self) -> anyhow::Result<()> {
+        match self.child.try_wait()? {
+            None => Ok(()),
+            Some(status) => anyhow::bail!("the agent has ended: {status}"),
+        }
+    }
+
     /// Lets it end.
     pub(crate) async fn stop(self) -> anyhow::Result<()> {
         let Self {
             mut child, input, ..
         } = self;
         drop(input);
-        child.wait().await?;
+        let status = child.wait().await?;
+        ensure!(status.success(), "the agent has ended badly: {status}");
         Ok(())
     }
 }

@@ -2,17 +2,18 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::ensure;
+use anyhow::{Context, ensure};
 
 use crate::agents;
 use crate::child::Part;
 use crate::component::Component;
 use crate::cpu;
-use crate::database::{self, Database};
+use crate::database::{Database, Server};
 use crate::fleet::{self, Address};
 use crate::lateness::Lateness;
 use crate::load::{Agents, Load};
 use crate::meter::{self, Reading, Work};
+use crate::proof;
 use crate::worker;
 
 /// The key that agents want to see.
@@ -66,8 +67,21 @@ pub(crate) struct Watched {
     pub(crate) worker_cpu_us: u64,
     pub(crate) scheduler_cpu_us: u64,
     pub(crate) agents_cpu_us: u64,
+    /// What simulated agents were asked.
+    pub(crate) asked: Option<Asked>,
+    /// Bytes of the largest worker.
     pub(crate) worker_rss: u64,
     pub(crate) state_bytes: (i64, i64),
+    /// The database's Unix time at both ends, in ms.
+    pub(crate) between_ms: (i64, i64),
+}
+
+/// Of simulated agents, while it was watched.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Asked {
+    pub(crate) requests: u64,
+    /// That were opened.
+    pub(crate) connections: u64,
 }
 
 impl Watched {
@@ -78,16 +92,32 @@ impl Watched {
     pub(crate) fn runs_per_s(&self) -> f64 {
         self.runs() as f64 / self.took.as_secs_f64()
     }
+
+    /// Updates of `check_state`: one when a run is claimed, one when it is recorded.
+    pub(crate) fn updates_per_run(&self) -> f64 {
+        self.work.updates as f64 / self.runs().max(1) as f64
+    }
+
+    /// PostgreSQL's microseconds; none if it runs elsewhere.
+    pub(crate) fn postgres_us_per_run(&self) -> Option<f64> {
+        let cpu_us = self.work.cpu_us?;
+        Some(cpu_us as f64 / self.runs().max(1) as f64)
+    }
+
+    /// The share of what was due that ran.
+    pub(crate) fn share_of(&self, load: &Load) -> f64 {
+        self.runs_per_s() / load.offered()
+    }
 }
 
 impl System {
     /// Starts everything, and waits for the first runs.
     pub(crate) async fn start(
-        server_url: &str,
+        server: &Server,
         load: &Load,
         setting: &Setting,
     ) -> anyhow::Result<Self> {
-        let database = Database::fresh(server_url).await?;
+        let database = Database::fresh(server).await?;
         let (agents, address) = match load.agents {
             Agents::InProcess => (None, None),
             Agents::Simulated { after_ms } => {
@@ -97,7 +127,7 @@ impl System {
                     interval_s: load.interval_s,
                     after_ms,
                 };
-                let mut part = Part::start("agents", &task)?;
+                let mut part = Part::start("agents", &task).await?;
                 let agents::Seen {
                     port, cert_sha256, ..
                 } = part.ask().await?;
@@ -111,15 +141,15 @@ impl System {
                 .execute(&database.pool)
                 .await?;
         }
-        let scheduler = Component::start("scheduler", &database.url, &[])?;
+        let scheduler = Component::start("scheduler", &database.url, &[]).await?;
         let settings = [
             ("api.register_key", "of the bench"),
             ("api.listen", "127.0.0.1:0"),
         ];
-        let api = setting
-            .api
-            .then(|| Component::start("api", &database.url, &settings))
-            .transpose()?;
+        let api = match setting.api {
+            true => Some(Component::start("api", &database.url, &settings).await?),
+            false => None,
+        };
         let task = worker::Task {
             database_url: database.url.clone(),
             connections: 20,
@@ -128,9 +158,11 @@ impl System {
             check_key: CHECK_KEY.to_owned(),
             channel: setting.channel.clone(),
         };
-        let workers = (0..load.workers)
-            .map(|_| Part::start("worker", &task))
-            .collect::<anyhow::Result<_>>()?;
+        let mut workers = Vec::new();
+        for n in 1..=load.workers {
+            let worker = Part::start("worker", &task).await?;
+            workers.push(worker.named(&format!("worker {n}")));
+        }
         let postmaster = meter::postmaster(&database.pool).await?;
         let mut system = Self {
             database,
@@ -181,6 +213,7 @@ impl System {
             each(&second);
             lateness.add(&second.lateness);
             all.push(second);
+            self.ensure_running()?;
         }
         let took = began.elapsed();
         let after = self.reading().await?;
@@ -194,17 +227,30 @@ impl System {
             worker_cpu_us: worker,
             scheduler_cpu_us: scheduler,
             agents_cpu_us: agents,
-            worker_rss: self
-                .worker_pids()?
-                .into_iter()
-                .map(cpu::resident_bytes)
-                .max()
-                .unwrap_or(0),
+            asked: before.seen.zip(after.seen).map(|(before, after)| Asked {
+                requests: after.requests - before.requests,
+                connections: after.connections - before.connections,
+            }),
+            worker_rss: self.worker_rss()?,
             state_bytes: (before.postgres.state_bytes, after.postgres.state_bytes),
+            between_ms: (before.postgres.at_ms, after.postgres.at_ms),
         })
     }
 
-    async fn reading(&self) -> anyhow::Result<Readings> {
+    /// An error that names what has ended, if anything has.
+    fn ensure_running(&mut self) -> anyhow::Result<()> {
+        let mut components = [&mut self.scheduler].into_iter().chain(&mut self.api);
+        components.try_for_each(Component::ensure_running)?;
+        let mut parts = self.workers.iter_mut().chain(&mut self.agents);
+        parts.try_for_each(Part::ensure_running)
+    }
+
+    async fn reading(&mut self) -> anyhow::Result<Readings> {
+        self.ensure_running()?;
+        let seen = match &mut self.agents {
+            Some(agents) => Some(agents.ask().await?),
+            None => None,
+        };
         let of = |pids: Vec<u32>| pids.into_iter().map(cpu::of).sum();
         let agents = self
             .agents
@@ -214,19 +260,33 @@ impl System {
         Ok(Readings {
             parts: [
                 of(self.worker_pids()?),
-                of(vec![self.scheduler.pid()?]),
+                cpu::of(self.scheduler.pid),
                 of(agents),
             ],
             postgres: meter::read(&self.database.pool, self.postmaster).await?,
+            seen,
         })
+    }
+
+    fn worker_rss(&self) -> anyhow::Result<u64> {
+        let pids = self.worker_pids()?.into_iter();
+        let each: Option<Vec<u64>> = pids.map(cpu::resident_bytes).collect();
+        let largest = each.and_then(|each| each.into_iter().max());
+        largest.context("the memory of a worker cannot be read")
     }
 
     fn worker_pids(&self) -> anyhow::Result<Vec<u32>> {
         self.workers.iter().map(Part::pid).collect()
     }
 
-    /// Ends all of it, and drops the database.
-    pub(crate) async fn stop(self, server_url: &str) -> anyhow::Result<()> {
+    /// Ends all of it, and drops the database: if what was counted were runs, and nothing else.
+    pub(crate) async fn finish(
+        self,
+        server: &Server,
+        load: &Load,
+        watched: &Watched,
+    ) -> anyhow::Result<()> {
+        proof::that_these_were_runs(&self.database.pool, load, watched).await?;
         for worker in self.workers {
             worker.stop().await?;
         }
@@ -238,12 +298,13 @@ impl System {
             agents.stop().await?;
         }
         self.database.pool.close().await;
-        database::drop_it(server_url).await
+        server.drop_database().await
     }
 }
 
-/// Microseconds of workers, scheduler and agents, and PostgreSQL's counters.
+/// Microseconds of workers, scheduler and agents; what agents have seen; and PostgreSQL's counters.
 struct Readings {
     parts: [u64; 3],
+    seen: Option<agents::Seen>,
     postgres: Reading,
 }

@@ -10,7 +10,7 @@ use stalker_worker::probe::Probes;
 use stalker_worker::{Config, run_with};
 use tokio_util::sync::CancellationToken;
 
-use crate::child;
+use crate::child::{self, Questions};
 use crate::lateness::Lateness;
 use crate::load::Answers;
 use crate::stand_in::{Counted, StandIn};
@@ -29,7 +29,7 @@ pub(crate) struct Task {
     pub(crate) channel: Option<String>,
 }
 
-pub(crate) async fn run(task: Task) -> anyhow::Result<()> {
+pub(crate) async fn run(task: Task, mut asked: Questions) -> anyhow::Result<()> {
     let pools = Pools::new(&task.database_url, task.connections)?;
     let config = config(&task)?;
     let lateness = Arc::new(Mutex::new(Lateness::default()));
@@ -57,9 +57,15 @@ pub(crate) async fn run(task: Task) -> anyhow::Result<()> {
             }
         }
     };
-    let working = tokio::spawn(work);
-    child::answer(|| std::mem::take(&mut *lateness.lock().unwrap_or_else(PoisonError::into_inner)))
-        .await?;
+    let mut working = tokio::spawn(work);
+    let counted = || std::mem::take(&mut *lateness.lock().unwrap_or_else(PoisonError::into_inner));
+    tokio::select! {
+        answered = child::answer(&mut asked, counted) => answered?,
+        ended = &mut working => {
+            ended??;
+            anyhow::bail!("a worker has ended by itself");
+        }
+    }
     shutdown.cancel();
     working.await??;
     pools.close().await;

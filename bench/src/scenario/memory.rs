@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
+use anyhow::Context;
+
 use super::{Bench, engine, progress};
 use crate::component::Component;
 use crate::cpu;
-use crate::database::{self, Database};
+use crate::database::Database;
 use crate::load::{Agents, Answers, Load};
 use crate::report::Report;
 use crate::system::{Setting, System};
@@ -26,25 +28,27 @@ pub(super) async fn run(bench: &Bench) -> anyhow::Result<Report> {
         agents,
         ..engine(answers)
     });
-    let mut system = System::start(&bench.server_url, &load, &Setting::default()).await?;
+    let mut system = System::start(&bench.server, &load, &Setting::default()).await?;
     // every check has run, and every connection that is kept is open
     let watched = system.watch(bench.seconds(90), progress).await?;
-    system.stop(&bench.server_url).await?;
+    system.finish(&bench.server, &load, &watched).await?;
 
-    let database = Database::fresh(&bench.server_url).await?;
-    let all = Component::start(
+    let database = Database::fresh(&bench.server).await?;
+    let mut all = Component::start(
         "all",
         &database.url,
         &[
             ("api.register_key", "of the bench"),
             ("api.listen", "127.0.0.1:0"),
         ],
-    )?;
+    )
+    .await?;
     tokio::time::sleep(REST).await;
-    let idle = cpu::resident_bytes(all.pid()?);
+    all.ensure_running()?;
+    let idle = cpu::resident_bytes(all.pid).context("the memory of stalkerd cannot be read")?;
     all.stop().await?;
     database.pool.close().await;
-    database::drop_it(&bench.server_url).await?;
+    bench.server.drop_database().await?;
     let mb = |bytes: u64| bytes as f64 / 1e6;
     Ok(Report::of(&load, &watched)
         .with("idle_rss_mb", idle / 1_000_000)

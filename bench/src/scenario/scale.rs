@@ -34,5 +34,8 @@ pub(super) async fn run(bench: &Bench, workers: u32) -> anyhow::Result<Report> {
         ..load
     };
     let limit = bench.steady(&free).await?;
-    Ok(report.with("limit_with_4000_slots", limit.figures))
+    let runs = limit.number("runs_per_s").unwrap_or(f64::NAN);
+    Ok(report
+        .note(format!("one worker of 4,000 slots: {runs} runs/s"))
+        .with("limit_with_4000_slots", limit.figures))
 }
