@@ -68,9 +68,18 @@ async fn main() -> anyhow::Result<()> {
         .context("a crypto provider is set already")?;
     let arguments = Arguments::parse();
     match &arguments.part {
-        Some(Role::Part { name }) => play(name).await,
+        Some(Role::Part { name }) => end(play(name).await),
         None => measure(&arguments).await,
     }
+}
+
+/// Ends a part at once: a read of the input that is under way would hold up one whose work is over.
+#[expect(clippy::print_stderr, reason = "a person must see why")]
+fn end(played: anyhow::Result<()>) -> ! {
+    if let Err(error) = &played {
+        eprintln!("{error:?}");
+    }
+    std::process::exit(i32::from(played.is_err()))
 }
 
 async fn play(name: &str) -> anyhow::Result<()> {

@@ -218,10 +218,12 @@ async fn benchmark_says_what_it_needs() {
 #[tokio::test]
 async fn benchmark_refuses_what_it_cannot_measure() {
     let database = TestDatabase::new().await;
-    let own = database.url().replace(
-        database.url().rsplit('/').next().unwrap_or_default(),
-        "stalker_bench",
-    );
+    let also = if database.url().contains('?') {
+        '&'
+    } else {
+        '?'
+    };
+    let own = format!("{}{also}dbname=stalker_bench", database.url());
     for (arguments, url, why) in [
         (
             &["engine", "--seconds", "0"][..],
