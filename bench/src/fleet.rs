@@ -1,5 +1,7 @@
 //! The hosts and checks of a load, put straight into the tables: registering a million checks is not what is measured.
 
+use std::time::Duration;
+
 use sqlx::PgPool;
 
 use crate::load::{Agents, CHECKS_PER_HOST, Load};
@@ -15,6 +17,9 @@ pub(crate) struct Address {
     pub(crate) cert_sha256: String,
 }
 
+/// Checks that are written and vacuumed in a second, with much to spare.
+const FILLED_PER_S: u32 = 20_000;
+
 /// Adds hosts and checks, healthy so far, each waiting for its next time on the grid. Without an address nobody is there.
 pub(crate) async fn fill(
     pool: &PgPool,
@@ -23,6 +28,9 @@ pub(crate) async fn fill(
     address: Option<&Address>,
 ) -> sqlx::Result<()> {
     let hosts = hosts.unwrap_or(load.checks.div_ceil(CHECKS_PER_HOST));
+    // what became due while all this is written would be late, at the beginning and for long
+    let ready_in = Duration::from_secs(u64::from(2 + load.checks / FILLED_PER_S));
+    let ready_at = tokio::time::Instant::now() + ready_in;
     sqlx::query(
         "insert into hosts (hostname, ip, port, cert_sha256, cert_origin, agent_version)
          select 'bench' || i, '127.0.0.1', $2, $3, case when $3 is not null then 'registered' end, 'bench'
@@ -41,10 +49,10 @@ pub(crate) async fn fill(
              returning check_id),
          placed as (
              select check_id, floor(random() * $3 * 1000)::integer as phase_ms,
-                    floor(extract(epoch from now()) * 1000)::bigint as now_ms, $3 * 1000::bigint as i_ms
+                    floor(extract(epoch from now() + make_interval(secs => $5)) * 1000)::bigint as ready_ms, $3 * 1000::bigint as i_ms
              from made)
          insert into check_state (check_id, interval_s, phase_ms, due_at, status, since, out)
-         select check_id, $3, phase_ms, timestamptz 'epoch' + (((now_ms - phase_ms) / i_ms + 1) * i_ms + phase_ms) * interval '1 ms',
+         select check_id, $3, phase_ms, timestamptz 'epoch' + (((ready_ms - phase_ms) / i_ms + 1) * i_ms + phase_ms) * interval '1 ms',
                 0, now(), 'OK - not run yet'
          from placed",
     )
@@ -53,21 +61,14 @@ pub(crate) async fn fill(
     .bind(i64::from(load.interval_s))
     // one real agent is many hosts, and has as many scripts as each of them has checks
     .bind(load.agents == Agents::Elsewhere)
+    .bind(ready_in.as_secs_f64())
     .execute(pool)
     .await?;
     sqlx::query("vacuum (analyze) hosts, checks, check_state")
         .execute(pool)
         .await?;
     checkpoint(pool).await?;
-    // what became due while all this was written is not late: it would only be so at the beginning, and for long
-    sqlx::query(
-        "update check_state s
-         set due_at = timestamptz 'epoch' + (((t.now_ms - s.phase_ms) / (s.interval_s * 1000::bigint) + 1) * (s.interval_s * 1000::bigint) + s.phase_ms) * interval '1 ms'
-         from (select floor(extract(epoch from now()) * 1000)::bigint + 1000 as now_ms) t
-         where s.due_at <= now() + interval '1 s'",
-    )
-    .execute(pool)
-    .await?;
+    tokio::time::sleep_until(ready_at).await;
     Ok(())
 }
 
