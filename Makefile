@@ -19,7 +19,7 @@ openapi: ## rewrite openapi.yaml after a change of a route
 memory:  ## what the agent's release build holds at rest, and that it is at most 10 MB
 	@exec scripts/agent-memory
 
-bench:   ## how many checks a second, how late, at what cost: three minutes; ARGS="https --seconds 60" measures that
+bench:   ## how many checks a second, how late, at what cost: six minutes; ARGS="https --seconds 60" measures that
 	@exec scripts/bench $(ARGS)
 
 bench-long: ## all of it: about an hour

@@ -38,7 +38,7 @@ use tokio::signal::unix::{SignalKind, signal};
 struct Arguments {
     #[command(subcommand)]
     part: Option<Role>,
-    /// What to measure [default: those that take half a minute each]
+    /// What to measure [default: those that take a few minutes at most]
     scenarios: Vec<Scenario>,
     /// All of them: about an hour
     #[arg(long, conflicts_with = "scenarios")]
