@@ -17,6 +17,7 @@ alter table alerts set (fillfactor = 70);
 create index alerts_standing on alerts (alert_id) where closed_at is null and parent_id is null and priority > 0;
 -- Newly closed, until all is told.
 create index alerts_closing on alerts (alert_id) where closed_at is not null and not is_settled;
+create index alerts_open_floods on alerts (alert_id) where kind = 'flood' and closed_at is null;
 -- Suppressed when they opened: they count once they are set free.
 create index alerts_uncounted on alerts (alert_id) where closed_at is null and counted_at is null and parent_id is null and priority > 0 and kind <> 'flood';
 -- Of each flood, the open members and when the last one closed, without reading the thousands of others.

@@ -68,7 +68,7 @@ end $$;
 -- way, and try again.
 
 -- Makes the partition that holds the given day, with the storage options of the default partition. Rows that wait in that
--- one move into it.
+-- one move into it, and who writes there waits so long; more than a moment's worth of them stay until they are old.
 create function make_partition(parent regclass, step text, day date) returns void language plpgsql set lock_timeout = '500ms' as $$
 declare
     lo timestamptz := date_trunc(step, day::timestamp) at time zone 'UTC';
@@ -76,11 +76,19 @@ declare
     whole text := (select relname from pg_class where oid = parent);
     part text := whole || '_' || to_char(lo at time zone 'UTC', partition_suffix(step));
     key text := substring(pg_get_partkeydef(parent) from '\((.*)\)');
+    stays boolean;
     options text := (select 'with (' || array_to_string(reloptions, ', ') || ')' from pg_class where relname = whole || '_default');
 begin
     if to_regclass(part) is not null then
         return;
     end if;
+    if pg_relation_size((whole || '_default')::regclass) > 64 * 1024 * 1024 then
+        execute format('select exists (select from %I where %s >= %L and %s < %L)', whole || '_default', key, lo, key, hi) into stays;
+        if stays then
+            return;
+        end if;
+    end if;
+    execute format('lock table %I in access exclusive mode', whole || '_default');
     execute format('create table %I (like %s including defaults including constraints) %s', part, parent, coalesce(options, ''));
     execute format('with moved as (delete from %I where %s >= %L and %s < %L returning *) insert into %I select * from moved',
                    whole || '_default', key, lo, key, hi, part);

@@ -279,6 +279,39 @@ async fn workers_say_that_they_are_alive() {
     );
 }
 
+/// While all its slots wait for agents that do not answer, it claims nothing, and what becomes due lies before it.
+#[tokio::test]
+async fn worker_without_a_free_slot_says_how_far_it_is_behind() {
+    let agent = Agent::start(CHECK_KEY).await;
+    let database = TestDatabase::new().await;
+    let installation = Installation::new(&database).set("worker.slots", 4);
+    let api = installation.start("api").await;
+    let names = [
+        "check_1", "check_2", "check_3", "check_4", "check_5", "check_6",
+    ];
+    api.api()
+        .register_simulated(&agent, "web1", &names, 1)
+        .await;
+    let _worker = installation.start("worker").await;
+    // first runs are out of turn, and these have half of the slots at most
+    let new = "select count(*) from check_state where last_at is null";
+    until("all are on the grid", PATIENCE, async || {
+        (count(database.pool(), new).await == 0).then_some(())
+    })
+    .await;
+    agent.hold();
+    let behind = "select coalesce(max(behind_ms), 0) from replicas";
+    until("it is behind", PATIENCE, async || {
+        (count(database.pool(), behind).await > 3000).then_some(())
+    })
+    .await;
+    agent.release();
+    until("it is not behind any more", PATIENCE, async || {
+        (count(database.pool(), behind).await < 1000).then_some(())
+    })
+    .await;
+}
+
 /// Makes all checks due in the same millisecond, a moment from now: half of them on the grid, half in the rush lane.
 async fn make_due(pool: &PgPool) {
     let sql = "

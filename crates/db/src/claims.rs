@@ -18,7 +18,7 @@ pub struct ClaimedCheck {
     pub check_id: i64,
     /// Fencing token: whoever records must show it.
     pub lease: i64,
-    /// Its time on the grid, if it has no earlier one out of turn.
+    /// Its time on the grid; of a rush run, the next one, and not when it was wanted.
     pub due_at: DateTime<Utc>,
     /// It came from the rush lane: out of turn.
     pub is_rush: bool,

@@ -275,7 +275,7 @@ pub async fn settle_all(pool: &PgPool) -> sqlx::Result<()> {
     let ready = sqlx::query_scalar!(
         r#"
         select f.alert_id from alerts f
-        where f.kind = 'flood' and f.closed_at is null and not f.is_settled
+        where f.kind = 'flood' and f.closed_at is null
           and case when f.takes_in then flood_is_full(f, '{}') else flood_is_over(f) end
         order by f.alert_id
         "#

@@ -284,7 +284,7 @@ pub async fn settle(
     .execute(&mut *tx)
     .await?;
     if let Some(alert_id) = alert_id {
-        fall_back(&mut tx, Some(alert_id)).await?;
+        fall_back(&mut tx, &[alert_id]).await?;
         owe(&mut tx, &[alert_id]).await?;
     }
     tx.commit().await?;
@@ -293,15 +293,15 @@ pub async fn settle(
 
 /// Makes the fallback of a channel a target of the alerts of which it does not take a trigger or repeat: after the
 /// third failure, where a 429 counts only once the channel has been asked for 5 minutes, or after a permanent one
-/// (decision 8). Of one alert, or of all.
-async fn fall_back(conn: &mut PgConnection, alert_id: Option<i64>) -> sqlx::Result<()> {
+/// (decision 8).
+async fn fall_back(conn: &mut PgConnection, alert_ids: &[i64]) -> sqlx::Result<()> {
     sqlx::query!(
         r#"
         insert into alert_targets (alert_id, channel, why)
         select distinct n.alert_id, f.name, 'fallback of ' || c.name
         from notifications n join alerts a using (alert_id)
         join channels c on c.name = n.channel join channels f on f.name = c.fallback and f.retired_at is null
-        where a.closed_at is null and ($1::bigint is null or a.alert_id = $1)
+        where a.closed_at is null and a.alert_id = any ($1)
           and n.kind <> 'resolve' and (n.state = 'refused' or (n.state in ('pending', 'sending') and n.attempts >= 3))
           and (n.state = 'refused' or 3 <= (
                 select count(*) from attempts t
@@ -311,7 +311,7 @@ async fn fall_back(conn: &mut PgConnection, alert_id: Option<i64>) -> sqlx::Resu
         order by 1, 2
         on conflict do nothing
         "#,
-        alert_id,
+        alert_ids,
     )
     .execute(conn)
     .await?;

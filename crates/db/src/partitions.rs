@@ -2,6 +2,9 @@
 
 use sqlx::PgPool;
 
+/// So long may schedulers be away before rows wait in the default partition.
+const DAYS_AHEAD: i32 = 7;
+
 /// A table that is partitioned by time.
 #[derive(Debug, Clone, Copy)]
 pub enum Partitioned {
@@ -30,14 +33,20 @@ impl Partitioned {
 /// If the database does not answer.
 pub async fn make_ahead(pool: &PgPool, partitioned: Partitioned) -> sqlx::Result<()> {
     let (table, step) = partitioned.table_and_step();
-    sqlx::query!(
-        "select make_partition($1::text::regclass, $2, (now() at time zone 'UTC')::date + d) from generate_series(0, 7) as d",
-        table,
-        step
-    )
-    .fetch_all(pool)
-    .await?;
-    Ok(())
+    let mut made = Ok(());
+    // each by itself, the last one first: today's may have to give way, and must not keep back those that nobody needs yet
+    for days in (0..=DAYS_AHEAD).rev() {
+        let one = sqlx::query!(
+            "select make_partition($1::text::regclass, $2, (now() at time zone 'UTC')::date + $3::int)",
+            table,
+            step,
+            days
+        )
+        .fetch_one(pool)
+        .await;
+        made = made.and(one.map(|_| ()));
+    }
+    made
 }
 
 /// Drops the partitions of which nothing is younger than `keep_days`; returns how many.

@@ -69,16 +69,18 @@ pub async fn note_all(pool: &PgPool) -> sqlx::Result<()> {
         r#"
         select a.alert_id as "alert_id!" from alerts a
         cross join lateral suppression_of(a) now_is
-        left join suppressions s on s.alert_id = a.alert_id and s.ended_at is null
+        -- `limit` here and below, for a join could read all that is suppressed for each
+        left join lateral (select s.reason from suppressions s where s.alert_id = a.alert_id and s.ended_at is null limit 1) s on true
         -- other reasons end by somebody's hand, and are noted there
         where a.closed_at is null and a.parent_id is null and a.priority > 0 and s.reason is distinct from now_is.reason
         union
-        select a.alert_id from alerts a join suppressions s on s.alert_id = a.alert_id and s.ended_at is null
+        select a.alert_id from alerts a
         where a.closed_at is not null and not a.is_settled
+          and (select true from suppressions s where s.alert_id = a.alert_id and s.ended_at is null limit 1)
         union
         select n.alert_id from notifications n
         where n.state = 'pending' and n.is_held
-          and not exists (select from suppressions s where s.alert_id = n.alert_id and s.ended_at is null)
+          and (select true from suppressions s where s.alert_id = n.alert_id and s.ended_at is null limit 1) is null
         order by 1
         "#
     )

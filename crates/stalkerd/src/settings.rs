@@ -203,6 +203,12 @@ impl Settings {
                 "scheduler.{name} is {days}; it must be from 1 to 3650"
             );
         }
+        ensure!(
+            self.scheduler.keep_sample_hours_days >= self.scheduler.keep_samples_days,
+            "scheduler.keep_sample_hours_days is {}, less than keep_samples_days, which is {}: what a sample is of is kept for as long as its hours",
+            self.scheduler.keep_sample_hours_days,
+            self.scheduler.keep_samples_days
+        );
         let secrets = [
             ("api.register_key", &self.api.register_key),
             ("api.api_key", &self.api.api_key),

@@ -95,6 +95,7 @@ impl Source for DueChecks {
         if let Some(file) = &self.config.pause_file
             && tokio::fs::try_exists(file).await.unwrap_or(false)
         {
+            self.behind.note(None);
             return Ok(Vec::new());
         }
         if self
@@ -117,7 +118,7 @@ impl Source for DueChecks {
             i32::try_from(self.config.lease_s)?,
         )
         .await?;
-        self.behind.note(self.cursors.behind_ms());
+        self.behind.note(Some(self.cursors.behind_ms()));
         if !taken.is_empty() {
             failpoint::reach(Failpoint::AfterClaim).await;
         }

@@ -1,21 +1,29 @@
 //! Says every second that this worker is alive, and how far behind it is.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use stalker_db::{Pools, replicas};
 use tokio_util::sync::CancellationToken;
 
 const EVERY: Duration = Duration::from_secs(1);
 
-/// How far this worker's windows are behind, in ms.
+/// How far this worker's windows are behind: as far as at its last claim, and by the time that has passed since. While all
+/// slots are held it claims nothing, and its windows stand still.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Behind(Arc<AtomicI64>);
+pub(crate) struct Behind(Arc<Mutex<Option<(i64, Instant)>>>);
 
 impl Behind {
-    pub(crate) fn note(&self, ms: i64) {
-        self.0.store(ms, Ordering::Relaxed);
+    /// It was so many ms at a claim just now; none if it does not claim on purpose.
+    pub(crate) fn note(&self, ms: Option<i64>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = ms.map(|ms| (ms, Instant::now()));
+    }
+
+    fn ms(&self) -> i64 {
+        let noted = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        noted.map_or(0, |(ms, at)| {
+            ms.saturating_add(i64::try_from(at.elapsed().as_millis()).unwrap_or(i64::MAX))
+        })
     }
 }
 
@@ -26,7 +34,7 @@ pub(crate) async fn run(pools: Pools, behind: Behind, shutdown: CancellationToke
         .map(|name| name.to_string_lossy().into_owned())
         .unwrap_or_default();
     loop {
-        let behind_ms = behind.0.load(Ordering::Relaxed);
+        let behind_ms = behind.ms();
         let version = env!("CARGO_PKG_VERSION");
         let beat = replicas::beat(
             &pools.relaxed,

@@ -11,7 +11,18 @@ use crate::pools::BEGIN_BY_KEY;
 /// If the database does not answer.
 pub async fn owe_all(pool: &PgPool) -> sqlx::Result<u64> {
     let mut tx = pool.begin_with(BEGIN_BY_KEY).await?;
-    fall_back(&mut tx, None).await?;
+    let failing = sqlx::query_scalar!(
+        r#"
+        select distinct n.alert_id from notifications n
+        where n.kind <> 'resolve' and (n.state = 'refused' or (n.state in ('pending', 'sending') and n.attempts >= 3))
+          and (select true from alerts a where a.alert_id = n.alert_id and a.closed_at is null limit 1)
+        "#
+    )
+    .fetch_all(&mut *tx)
+    .await?;
+    if !failing.is_empty() {
+        fall_back(&mut tx, &failing).await?;
+    }
     let indebted =
         sqlx::query_scalar!(r#"select distinct alert_id as "alert_id!" from owed order by 1"#)
             .fetch_all(&mut *tx)
@@ -84,8 +95,9 @@ pub async fn mark_settled(pool: &PgPool) -> sqlx::Result<()> {
             where not a.is_settled and a.closed_at is not null
               and not exists (select from notifications x where x.alert_id = a.alert_id
                                 and (x.state in ('pending', 'sending') or (x.state = 'refused' and x.kind = 'resolve' and x.expires_at > now())))
-              and not exists (select from owed o where o.alert_id = a.alert_id)
-              and not exists (select from suppressions s where s.alert_id = a.alert_id and s.ended_at is null)
+              -- `limit`, for a join would ask the whole rule of everybody, and could read all that is suppressed for each
+              and (select true from owed o where o.alert_id = a.alert_id limit 1) is null
+              and (select true from suppressions s where s.alert_id = a.alert_id and s.ended_at is null limit 1) is null
             order by a.alert_id for no key update of a skip locked)
         update alerts set is_settled = true where alert_id = any (array(select alert_id from over))
         "#

@@ -137,7 +137,8 @@ pub(super) async fn record_reachability<'a>(
         select h.host_id from hosts h
         where h.host_id = any ($1)
           and h.unreachable_count >= $2 and h.unreachable_since <= now() - make_interval(secs => $3::int)
-          and not exists (select from alerts a where a.host_id = h.host_id and a.kind = 'host' and a.closed_at is null)
+          -- `limit`, for a join could read all that is open for each
+          and (select true from alerts a where a.host_id = h.host_id and a.kind = 'host' and a.closed_at is null limit 1) is null
         "#,
         &host_ids,
         int(thresholds.alert_threshold),

@@ -51,6 +51,10 @@ fn dangerous_combinations_are_refused() {
         "scheduler.keep_sample_hours_days is 3651",
     );
     refuses(
+        "scheduler.keep_sample_hours_days = 13",
+        "keep_sample_hours_days is 13, less than keep_samples_days, which is 14",
+    );
+    refuses(
         "scheduler.keep_history_days = 0",
         "scheduler.keep_history_days is 0",
     );
