@@ -6,6 +6,7 @@ mod chaos;
 mod floods;
 mod grid;
 mod many_open;
+mod places;
 mod same_host;
 
 use std::sync::Arc;

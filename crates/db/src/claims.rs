@@ -18,6 +18,8 @@ pub struct ClaimedCheck {
     pub check_id: i64,
     /// Fencing token: whoever records must show it.
     pub lease: i64,
+    /// Where its row has lain since the claim, as PostgreSQL's `(page,item)`: recording goes there first.
+    pub place: String,
     /// Its time on the grid; of a rush run, the next one, and not when it was wanted.
     pub due_at: DateTime<Utc>,
     /// It came from the rush lane: out of turn.
@@ -181,7 +183,7 @@ pub async fn claim_due(
         r#"
         with clock as materialized (select floor(extract(epoch from now()) * 1000)::bigint as now_ms),
         rush as materialized (  -- off the grid: retries, run now, what the sweep found
-            select s.check_id from check_state s
+            select s.check_id, s.ctid as place from check_state s
             where s.rush_at is not null and s.rush_at <= now() and not s.suspended and not s.removed
               and (s.leased_until is null or s.leased_until < now())
             order by s.rush_at limit least($1::int, $6::int) for no key update skip locked),
@@ -197,18 +199,18 @@ pub async fn claim_due(
                 select 2, now_ms - now_ms % i_ms, 0, now_ms % i_ms where from_ms % i_ms > now_ms % i_ms) r
             order by w.from_ms, w.ord, r.part),
         grid as materialized (
-            select g.check_id, w.pos, w.base_ms + g.phase_ms as at_ms from win w
+            select g.place, w.pos, w.base_ms + g.phase_ms as at_ms from win w
             cross join lateral (
-                select s.check_id, s.phase_ms from check_state s
+                select s.ctid as place, s.phase_ms from check_state s
                 where s.interval_s = w.interval_s and s.phase_ms between w.lo and w.hi and not s.suspended and not s.removed
                   and s.rush_at is null and s.due_at <= now() and (s.leased_until is null or s.leased_until < now())
                 order by s.interval_s, s.phase_ms limit $1::int for no key update skip locked) g
             limit $1::int - (select count(*) from rush)),
-        claimed as (
+        claimed as (            -- by place: by key it would read all versions of a row again, and they are many while somebody holds a snapshot
             update check_state s
             set lease = $2::bigint, leased_until = now() + make_interval(secs => greatest($3::int, s.timeout_s + $7::int)), rush_at = null, room = null
-            where s.check_id = any (array(select check_id from rush union all select check_id from grid))
-            returning s.check_id, s.due_at, s.interval_s, s.status, s.unreachable, s.hard, s.fails, s.flips, s.flap_since, s.flap_until),
+            where s.ctid = any (array(select place from rush union all select place from grid))
+            returning s.check_id, s.ctid as place, s.due_at, s.interval_s, s.status, s.unreachable, s.hard, s.fails, s.flips, s.flap_since, s.flap_until),
         cursors as (            -- less than asked: now. Else: behind the last row taken
             select w.ord,
                    case when (select count(*) from claimed) < $1::int or max(w.pos) < l.pos then max(w.now_ms)
@@ -217,14 +219,14 @@ pub async fn claim_due(
             from win w left join (select pos, at_ms from grid order by pos desc, at_ms desc limit 1) l on true
             group by w.ord, l.pos, l.at_ms)
         select now() as "claimed_at!", case when row_number() over () = 1 then (select array_agg(c order by ord) from cursors) end as cursor_ms,
-               d.check_id as "check_id?", d.due_at as "due_at?", d.is_rush as "is_rush?", d.interval_s as "interval_s?", d.follow_up_s as "follow_up_s?",
+               d.check_id as "check_id?", d.place::text as "place?", d.due_at as "due_at?", d.is_rush as "is_rush?", d.interval_s as "interval_s?", d.follow_up_s as "follow_up_s?",
                d.status as "status?", d.unreachable as "unreachable?", d.hard as "hard?", d.fails as "fails?",
                d.name as "name?", d.kind as "kind?", d.priority as "priority?", d.timeout_s as "timeout_s?", d.alert_threshold as "alert_threshold?",
                d.flips as "flips?", d.flap_since as "flap_since?", d.flap_until as "flap_until?", d.flap_threshold as "flap_threshold?", d.flap_window_s as "flap_window_s?",
                d.host_id as "host_id?", d.hostname as "hostname?", d.ip as "ip?", d.port as "port?", d.cert_sha256 as "cert_sha256?",
                d.check_key as "check_key?", d.limits_its_scripts as "limits_its_scripts?"
         from clock left join (
-            select c.check_id, c.due_at, c.check_id in (select check_id from rush) as is_rush, c.interval_s, c.status, c.unreachable, c.hard, c.fails,
+            select c.check_id, c.place, c.due_at, c.check_id in (select check_id from rush) as is_rush, c.interval_s, c.status, c.unreachable, c.hard, c.fails,
                    c.flips, c.flap_since, c.flap_until, k.flap_threshold, k.flap_window_s,
                    k.name, k.kind, k.follow_up_s, k.priority, k.timeout_s, k.alert_threshold,
                    h.host_id, h.hostname, h.ip, h.port, h.cert_sha256, h.check_key, h.agent_version is not null as limits_its_scripts
@@ -259,6 +261,7 @@ pub async fn claim_due(
             Some(ClaimedCheck {
                 check_id: row.check_id?,
                 lease,
+                place: row.place?,
                 due_at: row.due_at?,
                 is_rush: row.is_rush?,
                 interval_s: row.interval_s?,

@@ -97,9 +97,53 @@ fn key(run: &Run) -> (i64, i64) {
     (run.check.check_id, run.check.lease)
 }
 
-/// The hot row: fenced; the next time comes from the row's present interval; a wish (`rush_at`) that was made
-/// during the run survives; an unchanged output is not rewritten. Returns the owners of what was recorded.
+/// The hot rows, each where its claim has put it; what has been rewritten since (run now, an owner) is looked up by key.
+/// By key alone would read all versions of a row, and they are many while somebody holds a snapshot.
 async fn record_states(conn: &mut PgConnection, runs: &[Run]) -> sqlx::Result<Owners> {
+    let places = runs.iter().map(|run| (run, run.check.place.as_str()));
+    let mut owners = record_states_at(conn, &places.collect::<Vec<_>>()).await?;
+    if owners.len() < runs.len() {
+        let missing = runs.iter().filter(|run| !owners.contains_key(&key(run)));
+        let missing: BTreeMap<(i64, i64), &Run> = missing.map(|run| (key(run), run)).collect();
+        let moved = lock_moved(conn, missing.keys().copied()).await?;
+        let moved = moved
+            .iter()
+            .filter_map(|(key, place)| Some((*missing.get(key)?, place.as_str())));
+        owners.extend(record_states_at(conn, &moved.collect::<Vec<_>>()).await?);
+    }
+    Ok(owners)
+}
+
+/// Of these checks and leases, those that are still held, with where they lie now; they stay there until the end of the
+/// transaction.
+async fn lock_moved(
+    conn: &mut PgConnection,
+    held: impl Iterator<Item = (i64, i64)>,
+) -> sqlx::Result<Vec<((i64, i64), String)>> {
+    let (check_ids, leases): (Vec<i64>, Vec<i64>) = held.unzip();
+    let rows = sqlx::query!(
+        r#"
+        select s.check_id, u.lease as "lease!", s.ctid::text as "place!"
+        from check_state s join unnest($1::bigint[], $2::bigint[]) as u(check_id, lease) using (check_id, lease)
+        where s.leased_until >= now()
+        order by s.check_id for no key update of s
+        "#,
+        &check_ids,
+        &leases,
+    )
+    .fetch_all(conn)
+    .await?;
+    Ok(rows
+        .into_iter()
+        .map(|row| ((row.check_id, row.lease), row.place))
+        .collect())
+}
+
+/// The hot row: fenced; the next time comes from the row's present interval; a wish (`rush_at`) that was made
+/// during the run survives; an unchanged output is not rewritten. Returns the owners of what was recorded; a row that
+/// is not at its place is left out.
+async fn record_states_at(conn: &mut PgConnection, runs: &[(&Run, &str)]) -> sqlx::Result<Owners> {
+    let mut places = Vec::with_capacity(runs.len());
     let mut ids = Vec::with_capacity(runs.len());
     let mut leases = Vec::with_capacity(runs.len());
     let mut statuses = Vec::with_capacity(runs.len());
@@ -114,8 +158,9 @@ async fn record_states(conn: &mut PgConnection, runs: &[Run]) -> sqlx::Result<Ow
     let mut flips_kept = Vec::with_capacity(runs.len());
     let mut flap_since = Vec::with_capacity(runs.len());
     let mut flap_until = Vec::with_capacity(runs.len());
-    for run in runs {
+    for (run, place) in runs {
         let next = &run.step.next;
+        places.push(*place);
         ids.push(run.check.check_id);
         leases.push(run.check.lease);
         statuses.push(next.status.map(|status| status.code()));
@@ -153,10 +198,12 @@ async fn record_states(conn: &mut PgConnection, runs: &[Run]) -> sqlx::Result<Ow
                            when r.retry_s is not null then now() + make_interval(secs => r.retry_s) end
         from (select u.*, floor(extract(epoch from now()) * 1000)::bigint as now_ms
               from unnest($1::bigint[], $2::bigint[], $3::smallint[], $4::bool[], $5::bool[], $6::int[], $7::bool[], $8::int[], $9::int[], $10::text[],
-                          $11::timestamptz[], $12::int[], $13::timestamptz[], $14::timestamptz[])
-                   as u(check_id, lease, status, unreachable, hard, fails, begins, retry_s, latency_us, out, flipped, flips_kept, flap_since, flap_until)
+                          $11::timestamptz[], $12::int[], $13::timestamptz[], $14::timestamptz[], $15::text[])
+                   as u(check_id, lease, status, unreachable, hard, fails, begins, retry_s, latency_us, out, flipped, flips_kept, flap_since, flap_until, place)
               order by u.check_id) r
-        where s.check_id = r.check_id and s.lease = r.lease and s.leased_until >= now()
+        where s.ctid = r.place::tid
+          -- written so that no index can serve it, or the planner would take the index of the key
+          and (s.check_id, s.lease) is not distinct from (r.check_id, r.lease) and s.leased_until >= now()
         returning s.check_id, r.lease as "lease!", s.owner
         "#,
         &ids,
@@ -173,6 +220,7 @@ async fn record_states(conn: &mut PgConnection, runs: &[Run]) -> sqlx::Result<Ow
         &flips_kept as &[Option<i32>],
         &flap_since as &[Option<DateTime<Utc>>],
         &flap_until as &[Option<DateTime<Utc>>],
+        &places as &[&str],
     )
     .fetch_all(conn)
     .await?;

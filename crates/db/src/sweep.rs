@@ -73,7 +73,7 @@ async fn rush_of_slice(pool: &PgPool, most: i64, page: i64) -> sqlx::Result<u64>
         with behind as materialized (
             select coalesce(max(behind_ms), 0) as ms from replicas where component = 'worker' and seen_at > now() - interval '5 s'),
         lost as materialized (
-            select check_id from check_state cross join behind
+            select check_state.ctid as place from check_state cross join behind
             where check_state.ctid >= format('(%s,0)', $2::bigint)::tid and check_state.ctid < format('(%s,0)', $3::bigint)::tid
               and not suspended and not removed and rush_at is null
               and (leased_until < now()                                                        -- a lease ran out
@@ -81,7 +81,7 @@ async fn rush_of_slice(pool: &PgPool, most: i64, page: i64) -> sqlx::Result<u64>
                     and (behind.ms = 0 or interval_s * 1000::bigint > behind.ms + 1000))       -- in nobody's window
                 or (leased_until is null and due_at > now() + make_interval(secs => interval_s + 1)))  -- the database's clock went back
             limit $1 for no key update of check_state skip locked)
-        update check_state set rush_at = now() where check_id = any (array(select check_id from lost))
+        update check_state set rush_at = now() where ctid = any (array(select place from lost))
         "#,
         most,
         page,
