@@ -21,6 +21,7 @@ use apalis_core::worker::context::WorkerContext;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tower::layer::util::Identity;
 
@@ -30,6 +31,11 @@ pub(crate) const DRAIN: Duration = Duration::from_secs(20);
 const GIVE_BACK: Duration = Duration::from_secs(3);
 /// Fewer free slots than this are not worth a statement, if there are that many slots at all.
 const LEAST: usize = 8;
+/// While more is due than slots are free, a claim of less than a quarter of the slots waits until this many times what the
+/// last one took has passed: half of the cost of a claim is the same for one job and for fifty.
+const PAUSE_PER_CLAIM: u32 = 4;
+/// However slow the database is.
+const LONGEST_PAUSE: Duration = Duration::from_millis(40);
 
 /// A row's id and the lease under which it was taken.
 pub(crate) type Taken = (i64, i64);
@@ -188,9 +194,14 @@ async fn claim_until<S: Source>(
 ) {
     let free = Arc::new(Semaphore::new(slots));
     let mut patience = Duration::from_millis(100);
-    while let Some(mut permits) = shutdown.run_until_cancelled(free_slots(&free, slots)).await {
+    let mut few_from = Instant::now();
+    while let Some(mut permits) = shutdown
+        .run_until_cancelled(free_slots(&free, slots, few_from))
+        .await
+    {
         let asked = permits.len();
         let mut source = source.lock().await;
+        let began = Instant::now();
         let pause = match source.claim(asked).await {
             Ok(jobs) => {
                 patience = Duration::from_millis(100);
@@ -199,6 +210,8 @@ async fn claim_until<S: Source>(
                     return source.give_back_unstarted(unstarted).await;
                 }
                 let is_more = jobs.len() == asked;
+                let pause = (began.elapsed() * PAUSE_PER_CLAIM).min(LONGEST_PAUSE);
+                few_from = Instant::now() + pause;
                 for job in jobs {
                     let Some(slot) = permits.pop() else { break };
                     let taken = S::taken(&job);
@@ -237,15 +250,19 @@ async fn claim_until<S: Source>(
     }
 }
 
-/// Waits until some slots are free, and takes all that are.
-async fn free_slots(free: &Arc<Semaphore>, slots: usize) -> Vec<OwnedSemaphorePermit> {
+/// Waits until some slots are free, and takes all that are: a quarter of them, or a few once it is `few_from`.
+async fn free_slots(
+    free: &Arc<Semaphore>,
+    slots: usize,
+    few_from: Instant,
+) -> Vec<OwnedSemaphorePermit> {
+    let quarter = (slots / 4).max(1);
     // with few slots, a slow run must not hold up the others
-    let least = LEAST.min((slots / 4).max(1));
-    let waited = free
-        .clone()
-        .acquire_many_owned(u32::try_from(least).unwrap_or(1))
-        .await;
-    let mut permits = waited.expect("this semaphore is never closed");
+    let few = LEAST.min(quarter);
+    let mut permits = acquire(free, few).await;
+    if let Ok(more) = tokio::time::timeout_at(few_from, acquire(free, quarter - few)).await {
+        permits.merge(more);
+    }
     while let Ok(one) = free.clone().try_acquire_owned() {
         permits.merge(one);
     }
@@ -254,6 +271,12 @@ async fn free_slots(free: &Arc<Semaphore>, slots: usize) -> Vec<OwnedSemaphorePe
         single.push(one);
     }
     single
+}
+
+async fn acquire(free: &Arc<Semaphore>, slots: usize) -> OwnedSemaphorePermit {
+    let slots = u32::try_from(slots).unwrap_or(u32::MAX);
+    let acquired = free.clone().acquire_many_owned(slots).await;
+    acquired.expect("this semaphore is never closed")
 }
 
 impl<S: Source> Backend for Lane<S> {
