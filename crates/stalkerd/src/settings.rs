@@ -12,7 +12,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context, bail, ensure};
 use figment::Figment;
-use figment::providers::{Env, Format, Toml};
+use figment::providers::{Env, Format, Serialized, Toml};
 use serde::Deserialize;
 use stalker_domain::outcome::{LEASE_MARGIN_S, REQUEST_MARGIN_S, TIMEOUT_MAX_S};
 use stalker_domain::thresholds::Thresholds;
@@ -284,8 +284,20 @@ pub(crate) fn shown(files: &[PathBuf]) -> anyhow::Result<String> {
     Ok(toml::to_string(&values)?)
 }
 
+/// The defaults, with those that depend on how many cores this process may use.
+fn defaults() -> Figment {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    Figment::new()
+        .merge(Toml::string(DEFAULT))
+        .merge(Serialized::default(
+            "database.max_connections",
+            (12 + 4 * cores).min(40),
+        ))
+        .merge(Serialized::default("worker.slots", 100 * cores))
+}
+
 fn sources(files: &[PathBuf]) -> anyhow::Result<Figment> {
-    let mut figment = Figment::new().merge(Toml::string(DEFAULT));
+    let mut figment = defaults();
     if files.is_empty() {
         figment = figment.merge(Toml::file(SYSTEM_FILE));
     }

@@ -20,8 +20,11 @@ const GATHER: Duration = Duration::from_millis(20);
 const BATCH: usize = 500;
 /// Outcomes that wait, when recording falls behind; beyond that nothing new is called.
 const ROOM: usize = 2 * BATCH;
-/// Batches that are being recorded at the same time: one computes while the other waits for the disk.
-const AT_ONCE: usize = 2;
+/// Batches that are being recorded at the same time: one for each core, and two at least, for one waits for the disk while the
+/// other computes; not more than four, for a quarter of the connections is theirs.
+fn at_once() -> usize {
+    std::thread::available_parallelism().map_or(2, |cores| cores.get().clamp(2, 4))
+}
 
 /// A handle to the recorder.
 #[derive(Debug)]
@@ -79,7 +82,7 @@ impl Room<'_> {
 }
 
 async fn gather(mut outcomes: mpsc::Receiver<Waiting>, batches: Arc<Batches>) {
-    let turns = Arc::new(Semaphore::new(AT_ONCE));
+    let turns = Arc::new(Semaphore::new(at_once()));
     while let Some(first) = outcomes.recv().await {
         let mut batch = vec![first];
         let until = tokio::time::Instant::now() + GATHER;

@@ -2,10 +2,7 @@ use super::*;
 
 /// Expects an error that holds `text` from the defaults with `extra` on top.
 fn refuses(extra: &str, text: &str) {
-    let settings = Figment::new()
-        .merge(Toml::string(DEFAULT))
-        .merge(Toml::string(extra))
-        .extract::<Settings>();
+    let settings = defaults().merge(Toml::string(extra)).extract::<Settings>();
     let error = match settings {
         Err(error) => error.to_string(),
         Ok(settings) => format!("{:#}", settings.validate().expect_err(extra)),
@@ -15,11 +12,11 @@ fn refuses(extra: &str, text: &str) {
 
 #[test]
 fn the_defaults_are_valid() {
-    let settings: Settings = Figment::new()
-        .merge(Toml::string(DEFAULT))
-        .extract()
-        .expect("parses");
+    let settings: Settings = defaults().extract().expect("parses");
     settings.validate().expect("is valid");
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    assert_eq!(settings.worker.slots, 100 * cores);
+    assert!((16..=40).contains(&settings.database.max_connections));
     assert_eq!(settings.alerts.thresholds(), Thresholds::default());
 }
 
@@ -121,8 +118,7 @@ fn channels_and_routes_that_lead_nowhere_are_refused() {
 
 #[test]
 fn a_route_takes_one_value_or_a_list() {
-    let settings: Settings = Figment::new()
-        .merge(Toml::string(DEFAULT))
+    let settings: Settings = defaults()
         .merge(Toml::string(
             "[channels.a]\nprovider = 'http'\nurl = 'http://h/'\nprefix = 'P:'\nprevious_keys = ['old']\n\
              [[routes]]\nmatch = { role = 'db*', priority = [1], status = ['critical', 'unreachable'] }\nchannels = ['a']\ncontinue = true",
