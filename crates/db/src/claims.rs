@@ -213,7 +213,7 @@ pub async fn claim_due(
             returning s.check_id, s.ctid as place, s.due_at, s.interval_s, s.status, s.unreachable, s.hard, s.fails, s.flips, s.flap_since, s.flap_until),
         cursors as (            -- less than asked: now. Else: behind the last row taken
             select w.ord,
-                   case when (select count(*) from claimed) < $1::int or max(w.pos) < l.pos then max(w.now_ms)
+                   case when (select count(*) from rush) + (select count(*) from grid) < $1::int or max(w.pos) < l.pos then max(w.now_ms)
                         when l.pos is null or min(w.pos) > l.pos then min(w.from_ms)
                         else l.at_ms end as c
             from win w left join (select pos, at_ms from grid order by pos desc, at_ms desc limit 1) l on true
