@@ -173,7 +173,7 @@ impl Stage {
     }
 }
 
-/// Those of `default.toml`.
+/// Those of `stalkerd` on two cores.
 fn defaults() -> stalker_worker::Config {
     stalker_worker::Config {
         slots: 200,

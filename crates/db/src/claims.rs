@@ -164,7 +164,8 @@ pub async fn intervals_in_use(pool: &PgPool) -> sqlx::Result<Vec<i32>> {
 /// Takes up to `free` due checks, each for `lease_s` seconds or its own timeout and [`LEASE_MARGIN_S`] if that is longer, at most `rush` of them from the rush lane.
 ///
 /// `lease` must be new for every call. The cursors move only if the statement succeeded, and only behind what was
-/// taken. `pool` may be relaxed: a claim that a crash of the database forgets is simply made again.
+/// taken. `pool` may be relaxed, which also looks rows up by key: a claim that a crash of the database forgets is simply made
+/// again. A row that somebody edits in the moment of its claim may be missing: then less comes than there is.
 ///
 /// # Errors
 /// If the database does not answer; nothing is taken then.

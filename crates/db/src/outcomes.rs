@@ -5,7 +5,7 @@ mod reachability;
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
-use sqlx::PgConnection;
+use sqlx::{PgConnection, Postgres, Transaction};
 use stalker_domain::outcome::{Outcome, Verdict};
 use stalker_domain::state::{Consequence, Step};
 use stalker_domain::thresholds::Thresholds;
@@ -52,12 +52,7 @@ pub async fn record(
             || run.outcome.verdict == Verdict::Unreachable
             || run.first_seen_cert_sha256.is_some()
     });
-    let mut tx = if is_telling {
-        pools.durable.begin_with(BEGIN_BY_KEY).await?
-    } else {
-        pools.relaxed.begin().await?
-    };
-    let owners = record_states(&mut tx, runs).await?;
+    let (mut tx, owners) = begin_with_states(pools, runs, is_telling).await?;
     let recorded: Vec<&Run> = runs
         .iter()
         .filter(|run| owners.contains_key(&key(run)))
@@ -97,36 +92,48 @@ fn key(run: &Run) -> (i64, i64) {
     (run.check.check_id, run.check.lease)
 }
 
-/// The hot rows, each where its claim has put it; what has been rewritten since (run now, an owner) is looked up by key.
-/// By key alone would read all versions of a row, and they are many while somebody holds a snapshot.
-async fn record_states(conn: &mut PgConnection, runs: &[Run]) -> sqlx::Result<Owners> {
-    let places = runs.iter().map(|run| (run, run.check.place.as_str()));
-    let mut owners = record_states_at(conn, &places.collect::<Vec<_>>()).await?;
-    if owners.len() < runs.len() {
-        let missing = runs.iter().filter(|run| !owners.contains_key(&key(run)));
-        let missing: BTreeMap<(i64, i64), &Run> = missing.map(|run| (key(run), run)).collect();
-        let moved = lock_moved(conn, missing.keys().copied()).await?;
-        let moved = moved
-            .iter()
-            .filter_map(|(key, place)| Some((*missing.get(key)?, place.as_str())));
-        owners.extend(record_states_at(conn, &moved.collect::<Vec<_>>()).await?);
+/// Begins the transaction with the hot rows, each where its claim has put it. By key alone would read all versions of a row,
+/// and they are many while somebody holds a snapshot. If some were rewritten since (run now, an owner), it begins anew with
+/// where they lie now, so that rows are always locked in the order of ids: once for each edit of one of them, while the lease
+/// lasts.
+async fn begin_with_states(
+    pools: &Pools,
+    runs: &[Run],
+    is_telling: bool,
+) -> sqlx::Result<(Transaction<'static, Postgres>, Owners)> {
+    let mut moved = BTreeMap::new();
+    loop {
+        let mut tx = if is_telling {
+            pools.durable.begin_with(BEGIN_BY_KEY).await?
+        } else {
+            pools.relaxed.begin().await?
+        };
+        let owners = record_states(&mut tx, runs, &moved).await?;
+        let missing = runs.iter().map(key).filter(|key| !owners.contains_key(key));
+        let missing: Vec<(i64, i64)> = missing.collect();
+        if missing.is_empty() {
+            return Ok((tx, owners));
+        }
+        let found = places_of(&mut tx, &missing).await?;
+        if found.is_empty() {
+            return Ok((tx, owners)); // the fence refuses them
+        }
+        moved.extend(found);
+        tx.rollback().await?;
     }
-    Ok(owners)
 }
 
-/// Of these checks and leases, those that are still held, with where they lie now; they stay there until the end of the
-/// transaction.
-async fn lock_moved(
-    conn: &mut PgConnection,
-    held: impl Iterator<Item = (i64, i64)>,
-) -> sqlx::Result<Vec<((i64, i64), String)>> {
-    let (check_ids, leases): (Vec<i64>, Vec<i64>) = held.unzip();
+/// Where a row lies, by its check and the lease under which it is held.
+type Places = BTreeMap<(i64, i64), String>;
+
+/// Of these checks and leases, those that are still held.
+async fn places_of(conn: &mut PgConnection, held: &[(i64, i64)]) -> sqlx::Result<Places> {
+    let (check_ids, leases): (Vec<i64>, Vec<i64>) = held.iter().copied().unzip();
     let rows = sqlx::query!(
         r#"
         select s.check_id, u.lease as "lease!", s.ctid::text as "place!"
         from check_state s join unnest($1::bigint[], $2::bigint[]) as u(check_id, lease) using (check_id, lease)
         where s.leased_until >= now()
-        order by s.check_id for no key update of s
         "#,
         &check_ids,
         &leases,
@@ -141,8 +148,12 @@ async fn lock_moved(
 
 /// The hot row: fenced; the next time comes from the row's present interval; a wish (`rush_at`) that was made
 /// during the run survives; an unchanged output is not rewritten. Returns the owners of what was recorded; a row that
-/// is not at its place is left out.
-async fn record_states_at(conn: &mut PgConnection, runs: &[(&Run, &str)]) -> sqlx::Result<Owners> {
+/// is not at its place, where it was claimed or has `moved` to, is left out.
+async fn record_states(
+    conn: &mut PgConnection,
+    runs: &[Run],
+    moved: &Places,
+) -> sqlx::Result<Owners> {
     let mut places = Vec::with_capacity(runs.len());
     let mut ids = Vec::with_capacity(runs.len());
     let mut leases = Vec::with_capacity(runs.len());
@@ -158,9 +169,9 @@ async fn record_states_at(conn: &mut PgConnection, runs: &[(&Run, &str)]) -> sql
     let mut flips_kept = Vec::with_capacity(runs.len());
     let mut flap_since = Vec::with_capacity(runs.len());
     let mut flap_until = Vec::with_capacity(runs.len());
-    for (run, place) in runs {
+    for run in runs {
         let next = &run.step.next;
-        places.push(*place);
+        places.push(moved.get(&key(run)).unwrap_or(&run.check.place).as_str());
         ids.push(run.check.check_id);
         leases.push(run.check.lease);
         statuses.push(next.status.map(|status| status.code()));

@@ -284,20 +284,19 @@ pub(crate) fn shown(files: &[PathBuf]) -> anyhow::Result<String> {
     Ok(toml::to_string(&values)?)
 }
 
-/// The defaults, with those that depend on how many cores this process may use.
-fn defaults() -> Figment {
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+/// The defaults, with those that depend on how many cores the process may use.
+fn defaults(cores: usize) -> Figment {
+    let connections = (12 + 4 * cores).min(40);
+    let slots = (100 * cores).clamp(200, 1000);
     Figment::new()
         .merge(Toml::string(DEFAULT))
-        .merge(Serialized::default(
-            "database.max_connections",
-            (12 + 4 * cores).min(40),
-        ))
-        .merge(Serialized::default("worker.slots", 100 * cores))
+        .merge(Serialized::default("database.max_connections", connections))
+        .merge(Serialized::default("worker.slots", slots))
 }
 
 fn sources(files: &[PathBuf]) -> anyhow::Result<Figment> {
-    let mut figment = defaults();
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let mut figment = defaults(cores);
     if files.is_empty() {
         figment = figment.merge(Toml::file(SYSTEM_FILE));
     }

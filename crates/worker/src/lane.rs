@@ -32,10 +32,11 @@ const GIVE_BACK: Duration = Duration::from_secs(3);
 /// Fewer free slots than this are not worth a statement, if there are that many slots at all.
 const LEAST: usize = 8;
 /// While more is due than slots are free, a claim of less than a quarter of the slots waits until this many times what the
-/// last one took has passed: half of the cost of a claim is the same for one job and for fifty.
+/// last one took (with its wait for a connection) has passed: half of the cost of a claim is the same for one job and for
+/// fifty. With less than 36 slots a quarter of them is hardly more than a few, and nothing waits.
 const PAUSE_PER_CLAIM: u32 = 4;
-/// However slow the database is.
-const LONGEST_PAUSE: Duration = Duration::from_millis(40);
+/// However slow the database is: meanwhile slots are idle.
+const LONGEST_PAUSE: Duration = Duration::from_millis(15);
 
 /// A row's id and the lease under which it was taken.
 pub(crate) type Taken = (i64, i64);
@@ -210,8 +211,10 @@ async fn claim_until<S: Source>(
                     return source.give_back_unstarted(unstarted).await;
                 }
                 let is_more = jobs.len() == asked;
-                let pause = (began.elapsed() * PAUSE_PER_CLAIM).min(LONGEST_PAUSE);
-                few_from = Instant::now() + pause;
+                if is_more {
+                    few_from =
+                        Instant::now() + (began.elapsed() * PAUSE_PER_CLAIM).min(LONGEST_PAUSE);
+                }
                 for job in jobs {
                     let Some(slot) = permits.pop() else { break };
                     let taken = S::taken(&job);

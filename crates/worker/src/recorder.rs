@@ -20,10 +20,11 @@ const GATHER: Duration = Duration::from_millis(20);
 const BATCH: usize = 500;
 /// Outcomes that wait, when recording falls behind; beyond that nothing new is called.
 const ROOM: usize = 2 * BATCH;
-/// Batches that are being recorded at the same time: one for each core, and two at least, for one waits for the disk while the
-/// other computes; not more than four, for a quarter of the connections is theirs.
-fn at_once() -> usize {
-    std::thread::available_parallelism().map_or(2, |cores| cores.get().clamp(2, 4))
+/// Batches that are being recorded at the same time: one computes while the other waits for the disk, and more where the claimer,
+/// the samples and the heartbeat leave it a connection. More than four belong to a further worker.
+fn at_once(pools: &Pools) -> usize {
+    let connections = pools.relaxed.options().get_max_connections();
+    connections.saturating_sub(3).clamp(2, 4) as usize
 }
 
 /// A handle to the recorder.
@@ -82,7 +83,7 @@ impl Room<'_> {
 }
 
 async fn gather(mut outcomes: mpsc::Receiver<Waiting>, batches: Arc<Batches>) {
-    let turns = Arc::new(Semaphore::new(at_once()));
+    let turns = Arc::new(Semaphore::new(at_once(&batches.pools)));
     while let Some(first) = outcomes.recv().await {
         let mut batch = vec![first];
         let until = tokio::time::Instant::now() + GATHER;

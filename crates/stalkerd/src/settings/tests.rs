@@ -2,7 +2,7 @@ use super::*;
 
 /// Expects an error that holds `text` from the defaults with `extra` on top.
 fn refuses(extra: &str, text: &str) {
-    let settings = defaults().merge(Toml::string(extra)).extract::<Settings>();
+    let settings = defaults(2).merge(Toml::string(extra)).extract::<Settings>();
     let error = match settings {
         Err(error) => error.to_string(),
         Ok(settings) => format!("{:#}", settings.validate().expect_err(extra)),
@@ -12,11 +12,13 @@ fn refuses(extra: &str, text: &str) {
 
 #[test]
 fn the_defaults_are_valid() {
-    let settings: Settings = defaults().extract().expect("parses");
-    settings.validate().expect("is valid");
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    assert_eq!(settings.worker.slots, 100 * cores);
-    assert!((16..=40).contains(&settings.database.max_connections));
+    for (cores, slots, connections) in [(1, 200, 16), (2, 200, 20), (4, 400, 28), (64, 1000, 40)] {
+        let settings: Settings = defaults(cores).extract().expect("parses");
+        settings.validate().expect("is valid");
+        assert_eq!(settings.worker.slots, slots);
+        assert_eq!(settings.database.max_connections, connections);
+    }
+    let settings: Settings = defaults(2).extract().expect("parses");
     assert_eq!(settings.alerts.thresholds(), Thresholds::default());
 }
 
@@ -118,7 +120,7 @@ fn channels_and_routes_that_lead_nowhere_are_refused() {
 
 #[test]
 fn a_route_takes_one_value_or_a_list() {
-    let settings: Settings = defaults()
+    let settings: Settings = defaults(2)
         .merge(Toml::string(
             "[channels.a]\nprovider = 'http'\nurl = 'http://h/'\nprefix = 'P:'\nprevious_keys = ['old']\n\
              [[routes]]\nmatch = { role = 'db*', priority = [1], status = ['critical', 'unreachable'] }\nchannels = ['a']\ncontinue = true",
