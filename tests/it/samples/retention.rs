@@ -98,6 +98,15 @@ async fn a_duty_that_gave_way_is_tried_again_in_a_minute() {
         duty == &["false false"]
     })
     .await;
+    // so has every other: one that waits for the table would be under way for as long as it is held
+    let undone = async || {
+        rows(
+            stage.pool(),
+            "select name from duties where last_at is null",
+        )
+        .await
+    };
+    until_seen("all were done", PATIENCE, undone, Vec::is_empty).await;
     let mut holder = stage.pool().begin().await.expect("a transaction");
     sqlx::query("lock table samples in access exclusive mode")
         .execute(&mut *holder)
