@@ -23,6 +23,8 @@ use futures::future::BoxFuture;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
+use tracing::Instrument;
 use tower::layer::util::Identity;
 
 /// How long running jobs may go on after the signal to stop.
@@ -115,6 +117,19 @@ where
     let in_hand = InHand::default();
     let source = Arc::new(tokio::sync::Mutex::new(source));
     let lane = Lane::start(source.clone(), slots, in_hand.clone(), shutdown.clone());
+    // A task for each job: apalis polls all of them from one, on one core, and when thousands share that one's turn of the
+    // runtime they are polled again and again for nothing.
+    let mut handler = handler;
+    let handler = move |held: Held<S::Job>| {
+        let job = AbortOnDropHandle::new(tokio::spawn(handler(held).in_current_span()));
+        async move {
+            if let Err(ended) = job.await
+                && let Ok(panic) = ended.try_into_panic()
+            {
+                std::panic::resume_unwind(panic);
+            }
+        }
+    };
     // apalis wants a name that no other start has used
     let worker = WorkerBuilder::new(format!("{name}-{:x}", rand::random::<u64>()))
         .backend(lane)
