@@ -1,5 +1,5 @@
 # The short names of what scripts/ does. No logic here.
-.PHONY: run test check prepare openapi memory bench bench-long grid-long crash-long model-long release-has-no-failpoints
+.PHONY: run test check prepare openapi memory bench bench-long grid-long crash-long model-long outage-long release-has-no-failpoints
 
 run:     ## the whole system on this machine; ARGS="--help" tells what can be chosen
 	@exec scripts/run $(ARGS)
@@ -32,7 +32,10 @@ crash-long: ## the tests of crashes, twenty times as long: about half an hour
 	@exec env STALKER_TEST_LENGTH=20 scripts/test --profile long -E "test(/^crashes::/) | test(/same_host/)"
 
 model-long: ## twenty times as many random stories against the reference of the rules: about half an hour
-	@exec env STALKER_TEST_LENGTH=20 scripts/test --profile long -E "test(/^model::whatever/)"
+	@exec env STALKER_TEST_LENGTH=20 scripts/test --profile long -E "test(/^model::whatever/) | test(/^notifications::property/)"
+
+outage-long: ## a provider that is down for an hour with 10,000 transitions: minutes
+	@exec env STALKER_TEST_LENGTH=10 scripts/test --profile long -E "test(/^notifications::outage/)"
 
 release-has-no-failpoints: ## looks into the release build of stalkerd, if there is one
 	@exec scripts/release-has-no-failpoints

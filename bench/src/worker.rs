@@ -88,6 +88,7 @@ fn config(task: &Task) -> anyhow::Result<Config> {
         pause_file: None,
         idle_connections_per_agent: 32,
         notifications_expiration_s: 172_800,
+        public_url: None,
         channels,
         routes: Vec::new(),
     })

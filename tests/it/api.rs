@@ -2,22 +2,27 @@
 //! nothing changes but by the test.
 
 mod access;
+mod channels;
 mod description;
 mod lists;
+mod metrics;
+mod notifications;
+mod owners;
 mod registration;
 
 use reqwest::{Client, Method, Response, StatusCode};
 use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 use sqlx::PgPool;
 use stalker_tests::api::Api;
 use stalker_tests::database::TestDatabase;
-use stalker_tests::server::{Component, Installation};
+use stalker_tests::server::{Component, Installation, REGISTER_KEY};
 
 struct Served {
     api: Api,
     database: TestDatabase,
     _component: Component,
-    _installation: Installation,
+    installation: Installation,
 }
 
 async fn serve(database: TestDatabase) -> Served {
@@ -27,7 +32,7 @@ async fn serve(database: TestDatabase) -> Served {
         api: component.api(),
         database,
         _component: component,
-        _installation: installation,
+        installation,
     }
 }
 
@@ -47,6 +52,19 @@ impl Served {
         [self.id("check_disk").await, self.id("check_load").await]
     }
 
+    /// A client whose key, `key of a ACCESS`, has this access.
+    async fn client_with(&self, access: &str) -> Api {
+        let key = format!("key of a {access}");
+        sqlx::query("insert into api_keys (name, hash, access) values ($1, $2, $3)")
+            .bind(&key)
+            .bind(Sha256::digest(&key).to_vec())
+            .bind(access)
+            .execute(self.pool())
+            .await
+            .expect("a key can be added");
+        Api::new(&self.api.url, &key, REGISTER_KEY)
+    }
+
     /// GET without a key.
     async fn anonymous(&self, path: &str) -> Response {
         let request = Client::new().get(format!("{}{path}", self.api.url));
@@ -59,6 +77,14 @@ impl Served {
             .fetch_one(self.pool())
             .await
             .expect("there is one check of this name")
+    }
+
+    /// Several statements.
+    async fn execute(&self, sql: &'static str) {
+        sqlx::raw_sql(sql)
+            .execute(self.pool())
+            .await
+            .unwrap_or_else(|error| panic!("{sql}: {error}"));
     }
 
     async fn run(&self, sql: &'static str) {
@@ -160,7 +186,7 @@ async fn checks_and_hosts_have_the_shape_of_the_wire() {
         .await;
     assert_eq!(
         served.api.read("/stats").await,
-        json!({"here": {"qsize": 0, "failing": 1, "flapping": 1, "suspended": 1, "checks": 2, "pending": 1}})
+        json!({"here": {"qsize": 0, "failing": 1, "flapping": 1, "suspended": 1, "checks": 2, "pending": 1, "dead_letters": 0, "disabled_channels": 0}})
     );
 }
 

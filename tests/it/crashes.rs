@@ -1,5 +1,6 @@
 //! What dies or sleeps in the middle of its work: nothing is lost, and nothing is applied twice.
 
+mod accepted;
 mod cluster;
 mod failpoints;
 mod kills;

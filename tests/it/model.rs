@@ -4,8 +4,7 @@
 //! once, and are restarted and killed. A failing story shrinks to the least that fails, and is printed with its seed:
 //! `STALKER_TEST_SEED` plays the same again. `make model-long` plays twenty times as many.
 
-mod clock;
-mod line;
+pub(crate) mod clock;
 mod play;
 mod reference;
 mod restarts;

@@ -2,8 +2,12 @@
 //! answer as a test wants. What a receiver was told is counted there; what became of it is read in the tables.
 
 mod changed_channels;
+mod channels;
 mod delivery;
 mod hosts;
+mod outage;
+mod property;
+mod rates;
 mod reception;
 mod routes;
 mod suppression;
@@ -20,17 +24,17 @@ use stalker_tests::server::{CHECK_KEY, Component, Installation};
 use stalker_tests::until::{stays, until_seen};
 
 /// Generous, since several tests share two cores; a retry is waited for within it.
-const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 /// In which what must not happen would have happened: checks run every second, and so does the owed rule.
 const QUIET: Duration = Duration::from_millis(2500);
 /// Failing runs until an alert opens, here: one is soft, the second is hard.
 const THRESHOLD: i64 = 2;
-const HOST: &str = "web1";
+pub(crate) const HOST: &str = "web1";
 
 /// A server with one simulated host.
-struct Stage {
-    api: Api,
-    agent: Agent,
+pub(crate) struct Stage {
+    pub(crate) api: Api,
+    pub(crate) agent: Agent,
     component: Component,
     installation: Installation,
     database: TestDatabase,
@@ -38,7 +42,7 @@ struct Stage {
 
 impl Stage {
     /// Starts all components with the channels, and other settings, that `configure` adds.
-    async fn start(configure: impl FnOnce(Installation) -> Installation) -> Self {
+    pub(crate) async fn start(configure: impl FnOnce(Installation) -> Installation) -> Self {
         let database = TestDatabase::new().await;
         let installation =
             configure(Installation::new(&database).set("alerts.alert_threshold", THRESHOLD));
@@ -52,12 +56,12 @@ impl Stage {
         }
     }
 
-    fn pool(&self) -> &PgPool {
+    pub(crate) fn pool(&self) -> &PgPool {
         self.database.pool()
     }
 
     /// Ends the server in order, and starts it with other settings.
-    async fn restart(&mut self, configure: impl FnOnce(Installation) -> Installation) {
+    pub(crate) async fn restart(&mut self, configure: impl FnOnce(Installation) -> Installation) {
         let ended = self.component.process.terminate(PATIENCE).await;
         assert!(ended.success(), "{}", self.log());
         let installation =
@@ -68,7 +72,7 @@ impl Stage {
     }
 
     /// What the server has said.
-    fn log(&self) -> String {
+    pub(crate) fn log(&self) -> String {
         self.component.process.output()
     }
 
@@ -90,17 +94,17 @@ impl Stage {
     }
 
     /// Registers the host with these checks, run every second, and no others.
-    async fn register(&self, checks: &[&str]) {
+    pub(crate) async fn register(&self, checks: &[&str]) {
         self.api
             .register_simulated(&self.agent, HOST, checks, 1)
             .await;
     }
 
-    fn fail(&self, check: &str) {
+    pub(crate) fn fail(&self, check: &str) {
         self.agent.answer(check, 2, "CRITICAL - broken");
     }
 
-    fn recover(&self, check: &str) {
+    pub(crate) fn recover(&self, check: &str) {
         self.agent.answer(check, 0, "OK - mended");
     }
 
@@ -121,7 +125,7 @@ impl Stage {
     }
 
     /// Waits until exactly these notifications exist, as `kind state attempts` in the order in which they were owed.
-    async fn told(&self, expected: &[&str]) {
+    pub(crate) async fn told(&self, expected: &[&str]) {
         told(self.pool(), expected).await;
     }
 
@@ -145,7 +149,7 @@ async fn closed(pool: &PgPool, reason: &str) {
     until_seen(&what, PATIENCE, look, good).await;
 }
 
-async fn told(pool: &PgPool, expected: &[&str]) {
+pub(crate) async fn told(pool: &PgPool, expected: &[&str]) {
     let look = async || notifications(pool).await;
     let what = format!("the notifications are {expected:?}");
     until_seen(&what, PATIENCE, look, |seen| seen == expected).await;
@@ -170,7 +174,7 @@ async fn attempts(pool: &PgPool) -> Vec<String> {
     .await
 }
 
-async fn rows(pool: &PgPool, sql: &'static str) -> Vec<String> {
+pub(crate) async fn rows(pool: &PgPool, sql: &'static str) -> Vec<String> {
     sqlx::query_scalar(sql)
         .fetch_all(pool)
         .await
@@ -185,7 +189,7 @@ async fn owed(pool: &PgPool) -> i64 {
 }
 
 /// What a waiting retry waits for is over.
-async fn hurry(pool: &PgPool) {
+pub(crate) async fn hurry(pool: &PgPool) {
     sqlx::query("update notifications set next_attempt_at = now() where settled_at is null")
         .execute(pool)
         .await

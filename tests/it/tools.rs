@@ -3,6 +3,7 @@
 mod alerts;
 mod doctor;
 mod maintenance;
+mod routes;
 mod without_database;
 
 use std::time::Duration;

@@ -13,6 +13,7 @@ pub mod api;
 pub mod database;
 pub mod executables;
 pub mod fixture;
+pub mod line;
 pub mod private_postgres;
 pub mod process;
 pub mod receiver;

@@ -140,12 +140,37 @@ impl Installation {
     /// If it does not end in time.
     pub async fn tool(&self, arguments: &[&str]) -> (bool, String) {
         // nothing to set, and nothing of this machine's
-        let config = self.home().join("empty.toml");
-        fs::write(&config, "").expect("the configuration can be written");
+        self.tool_with(arguments, "").await
+    }
+
+    async fn tool_with(&self, arguments: &[&str], settings: &str) -> (bool, String) {
+        let n = self.started.fetch_add(1, Ordering::Relaxed);
+        let config = self.home().join(format!("tool-{n}.toml"));
+        fs::write(&config, settings).expect("the configuration can be written");
         let mut command = command(&executables::stalkerd());
         command.args(arguments).arg("--config").arg(config);
         let mut process =
             Process::start("stalkerd", command.env("DATABASE_URL", &self.database_url));
+        let ended = process.ended(START).await;
+        (ended.success(), process.output())
+    }
+
+    /// As [`Installation::tool`], with the installation's settings, and these variables in its environment.
+    ///
+    /// # Panics
+    /// As [`Installation::tool`].
+    pub async fn configured_tool(
+        &self,
+        arguments: &[&str],
+        environment: &[(&str, &str)],
+    ) -> (bool, String) {
+        let mut command = command(&executables::stalkerd());
+        command.args(arguments).arg("--config").arg(self.config());
+        command
+            .env("DATABASE_URL", &self.database_url)
+            .env("STALKER_HOME", self.home())
+            .envs(environment.iter().copied());
+        let mut process = Process::start("stalkerd", &mut command);
         let ended = process.ended(START).await;
         (ended.success(), process.output())
     }
@@ -166,13 +191,11 @@ impl Installation {
     #[must_use]
     pub fn spawn_with(&self, subcommand: &str, environment: &[(&str, &str)]) -> (Process, PathBuf) {
         let n = self.started.fetch_add(1, Ordering::Relaxed);
-        let config = self.home().join(format!("stalkerd-{n}.toml"));
-        fs::write(&config, self.settings.to_string()).expect("the configuration can be written");
         let ready_file = self.home().join(format!("ready-{n}.json"));
         let mut command = command(&executables::stalkerd());
         command
             .args([subcommand, "--config"])
-            .arg(&config)
+            .arg(self.config())
             .arg("--ready-file")
             .arg(&ready_file);
         command
@@ -183,6 +206,14 @@ impl Installation {
             Process::start(&format!("{subcommand}-{n}"), &mut command),
             ready_file,
         )
+    }
+
+    /// A new file with its settings.
+    fn config(&self) -> PathBuf {
+        let n = self.started.fetch_add(1, Ordering::Relaxed);
+        let config = self.home().join(format!("stalkerd-{n}.toml"));
+        fs::write(&config, self.settings.to_string()).expect("the configuration can be written");
+        config
     }
 }
 

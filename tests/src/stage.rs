@@ -108,7 +108,7 @@ impl Stage {
             let receiver = Receiver::start().await;
             config
                 .channels
-                .insert((*name).to_owned(), channel(receiver.url()));
+                .insert((*name).to_owned(), http_channel(receiver.url()));
             receivers.insert((*name).to_owned(), receiver);
         }
         configure(&mut config);
@@ -184,20 +184,18 @@ fn defaults() -> stalker_worker::Config {
         pause_file: None,
         idle_connections_per_agent: 32,
         notifications_expiration_s: 172_800,
+        public_url: None,
         channels: BTreeMap::new(),
         routes: Vec::new(),
     }
 }
 
-fn channel(url: &str) -> Channel {
-    Channel {
-        provider: Provider::Http(HttpChannel {
-            url: url.to_owned(),
-            service_key: Some("service-key-of-the-tests".to_owned()),
-            previous_keys: Vec::new(),
-        }),
-        fallback: None,
-        prefix: String::new(),
-        stable_keys: false,
-    }
+/// A channel of provider `http` with nothing else said.
+#[must_use]
+pub fn http_channel(url: &str) -> Channel {
+    Channel::new(Provider::Http(HttpChannel {
+        url: url.into(),
+        service_key: Some("service-key-of-the-tests".into()),
+        previous_keys: Vec::new(),
+    }))
 }

@@ -1,5 +1,5 @@
 //! Who may call. A permission is an extractor in a handler's signature, so that a handler without one is visibly
-//! public: `Viewer` looks, `Operator` steers runs, `Admin` destroys.
+//! public: `Viewer` looks, `Operator` steers runs and messages, `Admin` destroys.
 
 use axum::extract::FromRequestParts;
 use axum::http::HeaderMap;
@@ -13,8 +13,11 @@ use crate::error::Error;
 
 /// May look at everything.
 pub(crate) struct Viewer;
-/// May also run, reschedule, suspend and resume checks.
-pub(crate) struct Operator;
+/// May also run, reschedule, suspend, resume and own checks, try messages again and test channels.
+pub(crate) struct Operator {
+    /// The name of the key, for people.
+    pub(crate) key_name: String,
+}
 /// May also delete hosts and checks.
 pub(crate) struct Admin;
 /// Showed this cluster's register key, as agents do.
@@ -27,28 +30,33 @@ enum Access {
     Admin,
 }
 
-async fn require(parts: &Parts, app: &App, needed: Access) -> Result<(), Error> {
+/// The name of the key.
+async fn require(parts: &Parts, app: &App, needed: Access) -> Result<String, Error> {
     let key = parts.headers.get(API_KEY_HEADER).ok_or(Error::NoKey)?;
     let key = key
         .to_str()
         .map_err(|_| Error::Forbidden("the API key is wrong"))?;
-    let access = match api_keys::find_access(&app.pool, key).await?.as_deref() {
-        Some("admin") => Access::Admin,
-        Some("operator") => Access::Operator,
-        Some("viewer") => Access::Viewer,
-        _ => return Err(Error::Forbidden("the API key is wrong")),
+    let wrong = Error::Forbidden("the API key is wrong");
+    let Some(key) = api_keys::find(&app.pool, key).await? else {
+        return Err(wrong);
+    };
+    let access = match key.access.as_str() {
+        "admin" => Access::Admin,
+        "operator" => Access::Operator,
+        "viewer" => Access::Viewer,
+        _ => return Err(wrong),
     };
     if access < needed {
         return Err(Error::Forbidden("the API key may not do this"));
     }
-    Ok(())
+    Ok(key.name)
 }
 
 impl FromRequestParts<App> for Viewer {
     type Rejection = Error;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Error> {
-        require(parts, app, Access::Viewer).await.map(|()| Self)
+        require(parts, app, Access::Viewer).await.map(|_| Self)
     }
 }
 
@@ -56,7 +64,8 @@ impl FromRequestParts<App> for Operator {
     type Rejection = Error;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Error> {
-        require(parts, app, Access::Operator).await.map(|()| Self)
+        let key_name = require(parts, app, Access::Operator).await?;
+        Ok(Self { key_name })
     }
 }
 
@@ -64,7 +73,7 @@ impl FromRequestParts<App> for Admin {
     type Rejection = Error;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Error> {
-        require(parts, app, Access::Admin).await.map(|()| Self)
+        require(parts, app, Access::Admin).await.map(|_| Self)
     }
 }
 

@@ -29,6 +29,10 @@ pub(crate) enum Error {
     Forbidden(&'static str),
     #[error("{0}")]
     NotFound(String),
+    #[error("{0}")]
+    Conflict(String),
+    #[error("{0}")]
+    Unanswered(String),
     #[error("this route does not take that method; see /docs")]
     MethodNotAllowed,
     #[error("the header X-REGISTER-KEY does not hold this cluster's register key")]
@@ -99,6 +103,8 @@ impl Error {
             Self::NoKey => StatusCode::UNAUTHORIZED,
             Self::Forbidden(_) => StatusCode::FORBIDDEN,
             Self::NotFound(_) => StatusCode::NOT_FOUND,
+            Self::Conflict(_) => StatusCode::CONFLICT,
+            Self::Unanswered(_) => StatusCode::GATEWAY_TIMEOUT,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::WrongRegisterKey => StatusCode::PRECONDITION_FAILED,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
@@ -259,7 +265,7 @@ impl IntoResponses for Unknown {
     fn responses() -> BTreeMap<String, RefOr<Described>> {
         [(
             "404".to_owned(),
-            described("There is no such host or check"),
+            described("What the path names is not there"),
         )]
         .into()
     }

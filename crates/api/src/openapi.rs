@@ -21,6 +21,8 @@ use crate::routes;
         (name = "hosts", description = "Monitored machines"),
         (name = "checks", description = "Scheduled tests and their present state"),
         (name = "state_changes", description = "History"),
+        (name = "notifications", description = "Messages about alerts, and what became of them"),
+        (name = "channels", description = "Where alerts are told, as the configuration says"),
         (name = "cluster", description = "The cluster as a whole"),
         (name = "health", description = "What balancers and supervisors call"),
     ),

@@ -13,10 +13,14 @@ use crate::error::Error;
 use crate::openapi::Base;
 use crate::{App, layers};
 
+mod channels;
 mod checks;
 mod docs;
 mod health;
 mod hosts;
+mod metrics;
+mod notifications;
+mod owners;
 mod register;
 mod routes_list;
 mod state_changes;
@@ -31,8 +35,12 @@ pub(crate) fn documented() -> OpenApiRouter<App> {
         .merge(register::routes())
         .merge(hosts::routes())
         .merge(checks::routes())
+        .merge(owners::routes())
         .merge(state_changes::routes())
+        .merge(notifications::routes())
+        .merge(channels::routes())
         .merge(stats::routes())
+        .merge(metrics::routes())
         .merge(routes_list::routes())
         .merge(health::routes())
 }

@@ -6,16 +6,24 @@ use sqlx::PgPool;
 /// The name under which the key of the configuration file is kept.
 const CONFIGURED: &str = "configuration";
 
-/// The access (`viewer`, `operator`, `admin`) of a key that is known, not revoked and not expired. Notes that it was
-/// used, at most once a minute.
+/// A key that may be used.
+#[derive(Debug, Clone)]
+pub struct Key {
+    /// Its name, for people.
+    pub name: String,
+    /// `viewer`, `operator`, `admin`.
+    pub access: String,
+}
+
+/// A key that is known, not revoked and not expired. Notes that it was used, at most once a minute.
 ///
 /// # Errors
 /// If the database does not answer.
-pub async fn find_access(pool: &PgPool, key: &str) -> sqlx::Result<Option<String>> {
+pub async fn find(pool: &PgPool, key: &str) -> sqlx::Result<Option<Key>> {
     let found = sqlx::query!(
         // A key that is limited to some roles is refused as long as no list honours that limit.
         r#"
-        select key_id, access, coalesce(last_used_at < now() - interval '1 minute', true) as "is_stale!"
+        select key_id, name, access, coalesce(last_used_at < now() - interval '1 minute', true) as "is_stale!"
         from api_keys
         where hash = $1 and scope is null and revoked_at is null and coalesce(expires_at > now(), true)
         "#,
@@ -33,7 +41,10 @@ pub async fn find_access(pool: &PgPool, key: &str) -> sqlx::Result<Option<String
         .execute(pool)
         .await?;
     }
-    Ok(Some(found.access))
+    Ok(Some(Key {
+        name: found.name,
+        access: found.access,
+    }))
 }
 
 /// Makes `key` the one key that comes from configuration, with access admin; an earlier one is revoked.

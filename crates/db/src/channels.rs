@@ -1,6 +1,7 @@
 //! The configured destinations as rows, so that the owed rule can read them. Secrets never come here.
 
-use sqlx::PgPool;
+use chrono::{DateTime, Utc};
+use sqlx::{PgConnection, PgPool};
 
 use crate::notifications::dead_letters;
 use crate::routes::{self, Route};
@@ -22,6 +23,12 @@ pub struct Channel {
     pub fallback: Option<String>,
     /// Says which settings these are, secrets included, and nothing of them.
     pub settings_id: String,
+    /// The configured channel of which this is one recipient.
+    pub part_of: Option<String>,
+    /// Where it leads, without what is secret.
+    pub address: String,
+    /// Whoever takes ownership is made known there.
+    pub takes_acknowledge: bool,
 }
 
 /// What has become of channels that were there before.
@@ -43,26 +50,42 @@ pub async fn put_configured(
     channels: &[Channel],
     routes: &[Route],
 ) -> sqlx::Result<Put> {
-    let mut put = Put::default();
     let mut tx = pool.begin().await?;
+    let put = put(&mut tx, channels, routes).await?;
+    tx.commit().await?;
+    Ok(put)
+}
+
+/// As [`put_configured`], in a transaction that may still be given up.
+pub(crate) async fn put(
+    conn: &mut PgConnection,
+    channels: &[Channel],
+    routes: &[Route],
+) -> sqlx::Result<Put> {
+    let mut put = Put::default();
     // Replicas start at the same time: one after the other, or two upserts in different orders would deadlock.
     sqlx::query!("select pg_advisory_xact_lock(hashtext('stalker channels'))")
-        .execute(&mut *tx)
+        .execute(&mut *conn)
         .await?;
     for channel in channels {
         let was = sqlx::query_scalar!(
             "select settings_id from channels where name = $1",
             channel.name
         )
-        .fetch_optional(&mut *tx)
+        .fetch_optional(&mut *conn)
         .await?
         .flatten();
         sqlx::query!(
             r#"
-            insert into channels (name, provider, prefix, stable_keys, repeat_s, fallback, settings_id) values ($1, $2, $3, $4, $5, $6, $7)
+            insert into channels as c (name, provider, prefix, stable_keys, repeat_s, fallback, settings_id, part_of, address, takes_acknowledge)
+            values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
             on conflict (name) do update
             set provider = excluded.provider, prefix = excluded.prefix, stable_keys = excluded.stable_keys,
-                repeat_s = excluded.repeat_s, fallback = excluded.fallback, settings_id = excluded.settings_id, retired_at = null
+                repeat_s = excluded.repeat_s, fallback = excluded.fallback, settings_id = excluded.settings_id, part_of = excluded.part_of,
+                address = excluded.address, takes_acknowledge = excluded.takes_acknowledge, retired_at = null,
+                -- other settings may lead to somebody who is there
+                disabled_at = case when c.settings_id = excluded.settings_id then c.disabled_at end,
+                disabled_why = case when c.settings_id = excluded.settings_id then c.disabled_why end
             "#,
             channel.name,
             channel.provider,
@@ -71,11 +94,14 @@ pub async fn put_configured(
             channel.repeat_s,
             channel.fallback,
             channel.settings_id,
+            channel.part_of,
+            channel.address,
+            channel.takes_acknowledge,
         )
-        .execute(&mut *tx)
+        .execute(&mut *conn)
         .await?;
         if was.is_some_and(|was| was != channel.settings_id) {
-            let retried = dead_letters::retry(&mut tx, None, Some(&channel.name)).await?;
+            let retried = dead_letters::retry(&mut *conn, None, Some(&channel.name)).await?;
             put.retried += retried.len();
         }
     }
@@ -87,10 +113,9 @@ pub async fn put_configured(
         "update channels set retired_at = now() where retired_at is null and name <> all ($1) returning name",
         &names
     )
-    .fetch_all(&mut *tx)
+    .fetch_all(&mut *conn)
     .await?;
-    routes::put(&mut tx, routes).await?;
-    tx.commit().await?;
+    routes::put(conn, routes).await?;
     Ok(put)
 }
 
@@ -112,4 +137,88 @@ pub async fn secrets_in_use(pool: &PgPool) -> sqlx::Result<Vec<(String, String)>
         .into_iter()
         .map(|used| (used.channel, used.secret_id))
         .collect())
+}
+
+/// A channel as people look at it: what it is, and how it does.
+#[derive(Debug, Clone)]
+pub struct Listed {
+    /// Its name; of one of several recipients `NAME/RECIPIENT`.
+    pub name: String,
+    /// The code that speaks its protocol.
+    pub provider: String,
+    /// Where it leads, without what is secret.
+    pub address: String,
+    /// The configured channel of which this is one recipient.
+    pub part_of: Option<String>,
+    /// Put in front of deduplication keys.
+    pub prefix: String,
+    /// The channel that is told what this one does not take.
+    pub fallback: Option<String>,
+    /// Since when it is no longer configured.
+    pub retired_at: Option<DateTime<Utc>>,
+    /// Since when nothing is sent there, because its receiver said that it is gone for good.
+    pub disabled_at: Option<DateTime<Utc>>,
+    /// What the receiver said.
+    pub disabled_why: Option<String>,
+    /// Notifications that wait.
+    pub pending: i64,
+    /// Notifications that are being sent.
+    pub sending: i64,
+    /// Age of the oldest one that waits and is not suppressed, in seconds.
+    pub oldest_pending_s: Option<f64>,
+    /// Refused for good, and another try could still deliver them.
+    pub dead_letters: i64,
+    /// Accepted within the last hour.
+    pub accepted_1h: i64,
+    /// Refused within the last hour.
+    pub refused_1h: i64,
+    /// Dropped within the last hour.
+    pub dropped_1h: i64,
+    /// Superseded within the last hour.
+    pub superseded_1h: i64,
+    /// When it accepted something for the last time.
+    pub accepted_at: Option<DateTime<Utc>>,
+}
+
+/// All channels by name, retired ones too.
+///
+/// # Errors
+/// If the database does not answer.
+pub async fn list(pool: &PgPool) -> sqlx::Result<Vec<Listed>> {
+    sqlx::query_as!(
+        Listed,
+        r#"
+        select c.name, c.provider, c.address, c.part_of, c.prefix, c.fallback, c.retired_at, c.disabled_at, c.disabled_why,
+               waiting.pending as "pending!", waiting.sending as "sending!", waiting.oldest_s as oldest_pending_s,
+               (select count(*) from dead_letters d where d.channel = c.name) as "dead_letters!",
+               lately.accepted as "accepted_1h!", lately.refused as "refused_1h!", lately.dropped as "dropped_1h!", lately.superseded as "superseded_1h!",
+               (select n.settled_at from notifications n
+                where n.channel = c.name and n.settled_at is not null and n.state = 'accepted' order by n.settled_at desc limit 1) as accepted_at
+        from channels c
+        cross join lateral (
+            select count(*) filter (where n.state = 'pending') as pending, count(*) filter (where n.state = 'sending') as sending,
+                   extract(epoch from now() - min(n.created_at) filter (where n.state = 'pending' and not n.is_held))::float8 as oldest_s
+            from notifications n where n.channel = c.name and n.state in ('pending', 'sending')) as waiting
+        cross join lateral (
+            select count(*) filter (where n.state = 'accepted') as accepted, count(*) filter (where n.state = 'refused') as refused,
+                   count(*) filter (where n.state = 'dropped') as dropped, count(*) filter (where n.state = 'superseded') as superseded
+            from notifications n where n.channel = c.name and n.settled_at > now() - interval '1 hour') as lately
+        order by c.name
+        "#
+    )
+    .fetch_all(pool)
+    .await
+}
+
+/// Whether a channel is configured now.
+///
+/// # Errors
+/// If the database does not answer.
+pub async fn is_configured(pool: &PgPool, name: &str) -> sqlx::Result<bool> {
+    sqlx::query_scalar!(
+        r#"select exists (select from channels where name = $1 and retired_at is null) as "is_configured!""#,
+        name,
+    )
+    .fetch_one(pool)
+    .await
 }

@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 use sqlx::{PgConnection, PgPool};
 
 use crate::alerts;
+use crate::notifications::acknowledgements;
 
 /// A check with its host and its present state.
 #[derive(Debug, Clone)]
@@ -199,6 +200,32 @@ pub async fn set_suspended(pool: &PgPool, check_id: i64, suspended: bool) -> sql
     .execute(pool)
     .await?;
     Ok(done.rows_affected() == 1)
+}
+
+/// Says who takes care of a check, and makes it known where its alert was told; empty for nobody. False if there is no
+/// such check.
+///
+/// # Errors
+/// If the database does not answer; nothing is changed then.
+pub async fn set_owner(pool: &PgPool, check_id: i64, owner: &str) -> sqlx::Result<bool> {
+    let mut tx = pool.begin().await?;
+    let has_changed = sqlx::query_scalar!(
+        r#"
+        update check_state s set owner = $2
+        from (select check_id, owner from check_state where check_id = $1 and not removed for no key update) as was
+        where s.check_id = was.check_id
+        returning was.owner <> $2 as "has_changed!"
+        "#,
+        check_id,
+        owner,
+    )
+    .fetch_optional(&mut *tx)
+    .await?;
+    if has_changed == Some(true) && !owner.is_empty() {
+        acknowledgements::owe(&mut tx, check_id).await?;
+    }
+    tx.commit().await?;
+    Ok(has_changed.is_some())
 }
 
 /// Deletes a check; its history stays, its alert closes with reason `removed`. False if there is no such check.

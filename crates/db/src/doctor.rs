@@ -69,12 +69,30 @@ pub async fn dead_letters(pool: &PgPool) -> sqlx::Result<Vec<Finding>> {
     sqlx::query_as!(
         Finding,
         r#"
-        select n.notification_id as id, format('notification %s of alert %s, %s: %s %s was refused at %s%s', n.notification_id, n.alert_id, n.channel,
-                      n.kind, n.n, utc(n.settled_at), coalesce(': ' || n.reason, '')) as "what!"
-        from notifications n join alerts a using (alert_id)
-        where n.state = 'refused' and not a.is_settled
-          and case n.kind when 'resolve' then n.expires_at > now() else a.closed_at is null end
-        order by n.notification_id limit $1
+        select notification_id as "id!", format('notification %s of alert %s, %s: %s %s was refused at %s%s', notification_id, alert_id, channel,
+                      kind, n, utc(settled_at), coalesce(': ' || reason, '')) as "what!"
+        from dead_letters
+        order by notification_id limit $1
+        "#,
+        MOST,
+    )
+    .fetch_all(pool)
+    .await
+}
+
+/// Channels that are configured and disabled: nothing is sent there.
+///
+/// # Errors
+/// If the database does not answer.
+pub async fn disabled_channels(pool: &PgPool) -> sqlx::Result<Vec<Finding>> {
+    sqlx::query_as!(
+        Finding,
+        r#"
+        select hashtext(name)::bigint as "id!", format('channel %s is disabled since %s: %s%s', name, utc(disabled_at), disabled_why,
+                      coalesce('; its fallback is ' || fallback, '; it has no fallback')) as "what!"
+        from channels
+        where disabled_at is not null and retired_at is null
+        order by name limit $1
         "#,
         MOST,
     )
@@ -179,7 +197,7 @@ pub async fn alerts_without_state(pool: &PgPool) -> sqlx::Result<Vec<Finding>> {
 }
 
 /// Resolves that nobody has accepted although their alert closed more than a minute ago: an incident that is over is
-/// shown as open.
+/// shown as open. Disabled channels are another question.
 ///
 /// # Errors
 /// If the database does not answer.
@@ -193,6 +211,7 @@ pub async fn late_resolves(pool: &PgPool) -> sqlx::Result<Vec<Finding>> {
             union all
             select n.alert_id, n.channel, format('%s attempts%s', n.attempts, coalesce(', ' || n.reason, ''))
             from notifications n where n.kind = 'resolve' and n.state in ('pending', 'sending')) as late using (alert_id)
+        join channels c on c.name = late.channel and c.disabled_at is null
         where a.closed_at < now() - interval '1 min'
         order by a.alert_id, late.channel limit $1
         "#,
@@ -202,7 +221,8 @@ pub async fn late_resolves(pool: &PgPool) -> sqlx::Result<Vec<Finding>> {
     .await
 }
 
-/// Notifications that should have been taken a minute ago: not suppressed, and behind no other of their key.
+/// Notifications that should have been taken a minute ago: not suppressed, behind no other of their key, and not in the
+/// queue of a channel that takes what its rate allows. Disabled channels are another question.
 ///
 /// # Errors
 /// If the database does not answer.
@@ -212,8 +232,11 @@ pub async fn untaken(pool: &PgPool) -> sqlx::Result<Vec<Finding>> {
         r#"
         select n.notification_id as id, format('notification %s of alert %s is due since %s, and no worker of channel %s took it',
                                                n.notification_id, n.alert_id, utc(n.next_attempt_at), n.channel) as "what!"
-        from notifications n join alerts a using (alert_id)
-        where n.state = 'pending' and n.state in ('pending', 'sending') and n.next_attempt_at < now() - interval '1 min'
+        from notifications n join alerts a using (alert_id) join channels c on c.name = n.channel
+        where n.state = 'pending' and n.state in ('pending', 'sending') and n.next_attempt_at < now() - interval '1 min' and c.disabled_at is null
+          and not exists (
+            select from notifications taken
+            where taken.channel = n.channel and taken.settled_at > now() - interval '1 min' and taken.state = 'accepted')
           and not exists (
             select from notifications before
             where before.channel = n.channel and before.dedup_key = n.dedup_key and before.state in ('pending', 'sending')

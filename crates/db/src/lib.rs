@@ -7,6 +7,7 @@
 
 pub mod alerts;
 pub mod api_keys;
+pub mod channel_tests;
 pub mod channels;
 pub mod checks;
 pub mod claims;

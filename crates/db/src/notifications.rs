@@ -1,6 +1,8 @@
 //! What is owed, and its delivery: claimed, counted before it is tried, settled (semantics.md, decisions 7 and 8).
 
+pub mod acknowledgements;
 pub mod dead_letters;
+pub mod list;
 pub mod upkeep;
 
 use chrono::{DateTime, Utc};
@@ -15,7 +17,7 @@ pub struct ClaimedNotification {
     pub lease: i64,
     /// The channel that it is owed to.
     pub channel: String,
-    /// `trigger`, `repeat` or `resolve`.
+    /// `trigger`, `repeat`, `resolve`, or `acknowledge`.
     pub kind: String,
     /// The same for every attempt, and for the resolve of its trigger.
     pub dedup_key: String,
@@ -55,6 +57,40 @@ pub struct ClaimedNotification {
     pub members: i64,
     /// The first of them, as `check on host`.
     pub member_names: Vec<String>,
+    /// Who has taken responsibility for the check; empty for nobody.
+    pub owner: String,
+    /// An earlier attempt may have arrived: for all that is known, the receiver has this already.
+    pub is_possible_repeat: bool,
+    /// When it was owed.
+    pub created_at: DateTime<Utc>,
+    /// When this attempt began, in the database's time.
+    pub claimed_at: DateTime<Utc>,
+    /// After this it is not tried again: nobody needs it any more.
+    pub expires_at: Option<DateTime<Utc>>,
+    /// Why the attempt before this one failed.
+    pub last_failure: Option<String>,
+    /// Why the alert was suppressed before this was owed, if it was.
+    pub held_for: Option<String>,
+}
+
+/// How many messages may be sent with one key: a token bucket in the database, shared by all workers.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Rate {
+    /// Whose bucket it is: provider and what identifies the key, never the key.
+    pub key: String,
+    /// Tokens per second.
+    pub per_s: f64,
+    /// Tokens that a full bucket has.
+    pub burst: f64,
+}
+
+/// Which secrets a channel has, each by the beginning of its hash.
+#[derive(Debug, Clone, Default)]
+pub struct SecretIds {
+    /// Those of today, for priority 1 and for priority 2.
+    pub of_today: [Option<String>; 2],
+    /// All, those of before included.
+    pub known: Vec<String>,
 }
 
 /// How one attempt ended.
@@ -81,8 +117,17 @@ pub enum AttemptEnd {
     Accepted,
     /// The receiver will never take it: a dead letter.
     Refused(String),
-    /// To be tried again after so many milliseconds.
-    Retry(String, i64),
+    /// The receiver says that it is gone for good: refused, and its channel is disabled.
+    Gone(String),
+    /// To be tried again.
+    Retry {
+        /// Why it failed.
+        why: String,
+        /// Milliseconds until then.
+        after_ms: i64,
+        /// The receiver asked to wait so long.
+        is_asked: bool,
+    },
 }
 
 /// Inserts what these alerts owe now; returns how many. Idempotent.
@@ -150,15 +195,16 @@ pub async fn settle_closed(conn: &mut PgConnection, alert_ids: &[i64]) -> sqlx::
 
 /// Takes up to `free` notifications that are due on this channel, for `lease_s` seconds, and counts an attempt
 /// of each: one at a time per channel and key, in the order of their ids; no trigger or repeat of an alert that is
-/// closed or suppressed. `secret_ids` are the channel's secrets, today's first. What was told with another than today's is
-/// told with that again; one that is not among them may be known to another worker, which has a minute to come.
+/// closed or suppressed, and nothing of a disabled channel; no more than `rate` allows. What was told with another secret
+/// than today's is told with that again; one that is not known may be known to another worker, which has a minute to come.
 ///
 /// # Errors
 /// If the database does not answer; nothing is taken then.
 pub async fn claim_due(
     pool: &PgPool,
     channel: &str,
-    secret_ids: &[String],
+    secret_ids: &SecretIds,
+    rate: Option<&Rate>,
     free: i64,
     lease: i64,
     lease_s: i32,
@@ -167,10 +213,12 @@ pub async fn claim_due(
         ClaimedNotification,
         r#"
         with due as materialized (
-            select n.notification_id, told.secret_id
+            select n.notification_id, n.next_attempt_at,
+                   coalesce(told.secret_id, ($6::text[])[greatest(1, least(a.priority, 2))]) as secret_id
             from notifications n join alerts a using (alert_id)
             cross join lateral (select told_with(n.alert_id, n.channel) as secret_id) as told
             where n.state = 'pending' and not n.is_held and n.next_attempt_at <= now() and n.channel = $1
+              and not exists (select from channels c where c.name = $1 and c.disabled_at is not null)
               and not exists (
                 select from notifications before
                 where before.channel = n.channel and before.dedup_key = n.dedup_key
@@ -183,11 +231,15 @@ pub async fn claim_due(
               and (n.created_at < now() - interval '1 minute' or told.secret_id is null or told.secret_id = any ($5::text[]))
             order by n.next_attempt_at, n.notification_id
             limit $2 for no key update of n skip locked),
+        allowed as materialized (
+            select case when $7::text is null then (select count(*) from due)
+                        else take_tokens($7, (select count(*) from due), $8::double precision, $9::double precision) end as n),
+        chosen as (select * from due order by next_attempt_at, notification_id limit coalesce((select n from allowed), 0)),
         claimed as (
             update notifications n
             set state = 'sending', attempts = attempts + 1, lease = $3::bigint, leased_until = now() + make_interval(secs => $4::int),
-                secret_id = coalesce(due.secret_id, ($5::text[])[1])
-            from due where n.notification_id = due.notification_id
+                secret_id = chosen.secret_id
+            from chosen where n.notification_id = chosen.notification_id
             returning n.*),
         counted as (
             insert into attempts (notification_id, n) select notification_id, attempts from claimed)
@@ -196,7 +248,11 @@ pub async fn claim_due(
                a.opened_at, a.closed_at, a.close_reason,
                exists (select from notifications x
                        where x.alert_id = c.alert_id and x.channel = c.channel and x.kind <> 'resolve' and x.state = 'accepted') as "is_known!",
-               a.is_of_flapping, c.secret_id, a.kind as alert_kind, m.members as "members!", m.names as "member_names!"
+               a.is_of_flapping, c.secret_id, a.kind as alert_kind, m.members as "members!", m.names as "member_names!",
+               coalesce((select s.owner from check_state s where s.check_id = a.check_id), '') as "owner!",
+               c.may_have_arrived as is_possible_repeat, c.created_at, now() as "claimed_at!", c.expires_at, c.reason as last_failure,
+               (select h.reason from suppressions h where h.alert_id = a.alert_id and h.ended_at is not null
+                order by h.began_at desc limit 1) as held_for
         from claimed c join alerts a using (alert_id)
         cross join lateral (
             select count(*) as members, coalesce((array_agg(m.name order by m.alert_id))[:20], '{}') as names
@@ -209,7 +265,11 @@ pub async fn claim_due(
         free,
         lease,
         lease_s,
-        secret_ids,
+        &secret_ids.known,
+        &secret_ids.of_today as &[Option<String>],
+        rate.map(|rate| rate.key.as_str()),
+        rate.map(|rate| rate.per_s),
+        rate.map(|rate| rate.burst),
     )
     .fetch_all(pool)
     .await
@@ -225,10 +285,20 @@ pub async fn settle(
     taken: &ClaimedNotification,
     attempt: &Attempt,
 ) -> sqlx::Result<bool> {
-    let (outcome, reason, retry_ms) = match &attempt.end {
-        AttemptEnd::Accepted => ("accepted", None, None),
-        AttemptEnd::Refused(reason) => ("refused", Some(reason.as_str()), None),
-        AttemptEnd::Retry(reason, after_ms) => ("pending", Some(reason.as_str()), Some(*after_ms)),
+    let (outcome, reason, retry_ms, is_asked) = match &attempt.end {
+        AttemptEnd::Accepted => ("accepted", None, None, false),
+        // nobody need do anything about an acknowledgement that came too late
+        AttemptEnd::Refused(why) | AttemptEnd::Gone(why) if taken.kind == "acknowledge" => {
+            ("dropped", Some(why.as_str()), None, false)
+        }
+        AttemptEnd::Refused(why) | AttemptEnd::Gone(why) => {
+            ("refused", Some(why.as_str()), None, false)
+        }
+        AttemptEnd::Retry {
+            why,
+            after_ms,
+            is_asked,
+        } => ("pending", Some(why.as_str()), Some(*after_ms), *is_asked),
     };
     let mut tx = pool.begin().await?;
     // Waits for a transaction that is closing the alert just now, so that one of the two sees the other.
@@ -250,6 +320,7 @@ pub async fn settle(
         update notifications
         set state = $3, reason = $4, lease = null, leased_until = null,
             next_attempt_at = now() + coalesce($5::bigint, 0) * interval '1 ms',
+            waits_until = case when $8 then now() + coalesce($5::bigint, 0) * interval '1 ms' end,
             may_have_arrived = may_have_arrived or $6,
             secret_id = coalesce($7, secret_id),
             settled_at = case when $3 <> 'pending' then now() end
@@ -263,6 +334,7 @@ pub async fn settle(
         retry_ms,
         attempt.may_have_arrived,
         attempt.secret_id,
+        is_asked,
     )
     .fetch_optional(&mut *tx)
     .await?;
@@ -283,6 +355,15 @@ pub async fn settle(
     )
     .execute(&mut *tx)
     .await?;
+    if let AttemptEnd::Gone(why) = &attempt.end {
+        sqlx::query!(
+            "update channels set disabled_at = now(), disabled_why = $2 where name = $1 and disabled_at is null",
+            taken.channel,
+            why,
+        )
+        .execute(&mut *tx)
+        .await?;
+    }
     if let Some(alert_id) = alert_id {
         fall_back(&mut tx, &[alert_id]).await?;
         owe(&mut tx, &[alert_id]).await?;
@@ -291,19 +372,44 @@ pub async fn settle(
     Ok(alert_id.is_some())
 }
 
+/// A channel that has taken a message is back: what waits for its next attempt there is made within 10 s, unless its
+/// receiver asked to wait longer. Returns how many.
+///
+/// # Errors
+/// If the database does not answer.
+pub async fn hurry(pool: &PgPool, channel: &str) -> sqlx::Result<u64> {
+    let done = sqlx::query!(
+        r#"
+        with waiting as materialized (
+            select notification_id from notifications
+            where channel = $1 and state = 'pending' and not is_held and attempts > 0 and next_attempt_at > now() + interval '10 s'
+              and coalesce(waits_until <= now() + interval '10 s', true)
+            -- never waits: whoever holds one of these is about to settle it
+            for no key update skip locked)
+        update notifications set next_attempt_at = now() + random() * interval '10 s'
+        where notification_id = any (array(select notification_id from waiting))
+        "#,
+        channel,
+    )
+    .execute(pool)
+    .await?;
+    Ok(done.rows_affected())
+}
+
 /// Makes the fallback of a channel a target of the alerts of which it does not take a trigger or repeat: after the
 /// third failure, where a 429 counts only once the channel has been asked for 5 minutes, or after a permanent one
-/// (decision 8).
+/// (decision 8); at once if the channel is disabled.
 async fn fall_back(conn: &mut PgConnection, alert_ids: &[i64]) -> sqlx::Result<()> {
     sqlx::query!(
         r#"
         insert into alert_targets (alert_id, channel, why)
         select distinct n.alert_id, f.name, 'fallback of ' || c.name
         from notifications n join alerts a using (alert_id)
-        join channels c on c.name = n.channel join channels f on f.name = c.fallback and f.retired_at is null
-        where a.closed_at is null and a.alert_id = any ($1)
-          and n.kind <> 'resolve' and (n.state = 'refused' or (n.state in ('pending', 'sending') and n.attempts >= 3))
-          and (n.state = 'refused' or 3 <= (
+        join channels c on c.name = n.channel
+        join channels f on (f.name = c.fallback or f.part_of = c.fallback) and f.retired_at is null
+        where a.closed_at is null and a.alert_id = any ($1) and n.kind in ('trigger', 'repeat')
+          and (n.state = 'refused' or (n.state in ('pending', 'sending') and (n.attempts >= 3 or c.disabled_at is not null)))
+          and (n.state = 'refused' or c.disabled_at is not null or 3 <= (
                 select count(*) from attempts t
                 where t.notification_id = n.notification_id and t.error is not null
                   and (t.http_status is distinct from 429

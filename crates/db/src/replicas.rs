@@ -51,3 +51,15 @@ pub async fn forget_silent(pool: &PgPool) -> sqlx::Result<()> {
         .await?;
     Ok(())
 }
+
+/// Whether a worker has said within the last ten seconds that it is alive.
+///
+/// # Errors
+/// If the database does not answer.
+pub async fn has_worker(pool: &PgPool) -> sqlx::Result<bool> {
+    sqlx::query_scalar!(
+        r#"select exists (select from replicas where component = 'worker' and seen_at > now() - interval '10 s') as "has_worker!""#
+    )
+    .fetch_one(pool)
+    .await
+}

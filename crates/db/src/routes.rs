@@ -1,6 +1,8 @@
 //! Which channels an alert concerns: the configured routes as rows, and the targets that follow from them
 //! (semantics.md, decision 5).
 
+pub mod rehearsal;
+
 use sqlx::{PgConnection, PgPool};
 
 use crate::{floods, notifications, suppressions};
@@ -24,6 +26,19 @@ pub struct Route {
     pub channels: Vec<String>,
     /// Later routes are asked as well.
     pub continues: bool,
+}
+
+/// The routes of now, in the order in which they are asked.
+///
+/// # Errors
+/// If the database does not answer.
+pub async fn list(pool: &PgPool) -> sqlx::Result<Vec<Route>> {
+    sqlx::query_as!(
+        Route,
+        "select hosts, roles, checks, kinds, priorities, statuses, channels, continues from routes order by position"
+    )
+    .fetch_all(pool)
+    .await
 }
 
 /// What [`reapply`] changed.

@@ -1,8 +1,8 @@
-//! The cluster in six numbers.
+//! The cluster in eight numbers.
 
 use sqlx::PgPool;
 
-/// Counts of checks; removed ones are not counted.
+/// Counts, of checks but for the last two; removed checks are not counted.
 #[derive(Debug, Clone, Copy)]
 pub struct Stats {
     /// Due and not leased.
@@ -17,6 +17,10 @@ pub struct Stats {
     pub checks: i64,
     /// Held by a worker.
     pub leased: i64,
+    /// Notifications that a channel has refused for good, and that another try could still deliver.
+    pub dead_letters: i64,
+    /// Channels to which nothing is sent, because their receiver said that it is gone for good.
+    pub disabled_channels: i64,
 }
 
 /// Counts now.
@@ -33,10 +37,22 @@ pub async fn count(pool: &PgPool) -> sqlx::Result<Stats> {
             count(*) filter (where flap_until > now()) as "flapping!",
             count(*) filter (where suspended) as "suspended!",
             count(*) as "checks!",
-            count(*) filter (where leased_until >= now()) as "leased!"
+            count(*) filter (where leased_until >= now()) as "leased!",
+            (select count(*) from dead_letters) as "dead_letters!",
+            (select count(*) from channels where disabled_at is not null and retired_at is null) as "disabled_channels!"
         from check_state where not removed
         "#
     )
     .fetch_one(pool)
     .await
+}
+
+/// What the alerts of now demand and nobody has written down yet.
+///
+/// # Errors
+/// If the database does not answer.
+pub async fn count_owed(pool: &PgPool) -> sqlx::Result<i64> {
+    sqlx::query_scalar!(r#"select count(*) as "owed!" from owed"#)
+        .fetch_one(pool)
+        .await
 }

@@ -62,12 +62,13 @@ pub(crate) fn run(
         let shutdown = signals::shutdown()?;
         let pools = Pools::new(url, settings.database.max_connections).context("database.url")?;
         let components = start(settings, which, &pools, &shutdown)?;
-        let (running, api) = components.listening().await?;
-        if let Some(file) = &ready_file {
-            let api = api.map(|address| format!("http://{address}"));
-            write_ready(file, &json!({ "pid": std::process::id(), "api": api }))?;
-        }
+        // the start as well: a database that hangs may keep the API from listening
         in_time(&shutdown, async {
+            let (running, api) = components.listening().await?;
+            if let Some(file) = &ready_file {
+                let api = api.map(|address| format!("http://{address}"));
+                write_ready(file, &json!({ "pid": std::process::id(), "api": api }))?;
+            }
             let ended = running.wait(&shutdown).await;
             pools.close().await;
             ended

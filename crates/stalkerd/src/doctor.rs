@@ -46,6 +46,7 @@ enum Invariant {
     LeasesOfNotifications,
     Taken,
     Resolves,
+    Channels,
     Order,
     Hard,
     States,
@@ -54,13 +55,14 @@ enum Invariant {
 }
 
 impl Invariant {
-    const ALL: [Self; 11] = [
+    const ALL: [Self; 12] = [
         Self::Runs,
         Self::Duties,
         Self::LeasesOfChecks,
         Self::LeasesOfNotifications,
         Self::Taken,
         Self::Resolves,
+        Self::Channels,
         Self::Order,
         Self::Hard,
         Self::States,
@@ -76,6 +78,7 @@ impl Invariant {
             Self::LeasesOfNotifications => "no notification's lease is older than allowed",
             Self::Taken => "notifications are sent when they are due",
             Self::Resolves => "what is over is resolved within a minute",
+            Self::Channels => "no channel is disabled",
             Self::Order => "notifications of a key are sent in their order",
             Self::Hard => "a check is hard exactly while its alert is open",
             Self::States => "every open alert has its check or host",
@@ -103,6 +106,8 @@ impl Invariant {
             ),
             Self::Taken => "is a `stalkerd worker` running whose configuration has the channel?".to_owned(),
             Self::Resolves => "does the receiver answer? `stalkerd alerts explain ID` shows every attempt; close the incident there by hand if it must be".to_owned(),
+            Self::Channels => "its receiver said that it is gone for good: give the channel other settings and restart the workers, or mend the receiver and \
+                 ask for a test (POST /channels/NAME/test), which enables the channel if it is accepted; then `stalkerd notifications retry`".to_owned(),
             Self::Order => "compare the incident at the receiver with `stalkerd alerts`, and close or open it by hand; this is a fault of Stalker: report it".to_owned(),
             Self::Hard => format!(
                 "this is a fault of Stalker: report it; `update check_state s set hard = exists (select from alerts a \
@@ -132,6 +137,7 @@ impl Invariant {
             }
             Self::Taken => doctor::untaken(pool).await,
             Self::Resolves => doctor::late_resolves(pool).await,
+            Self::Channels => doctor::disabled_channels(pool).await,
             Self::Order => doctor::out_of_order(pool).await,
             Self::Hard => doctor::hard_without_alert(pool).await,
             Self::States => doctor::alerts_without_state(pool).await,

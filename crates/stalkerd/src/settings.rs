@@ -13,6 +13,7 @@ use std::path::PathBuf;
 use anyhow::{Context, bail, ensure};
 use figment::Figment;
 use figment::providers::{Env, Format, Serialized, Toml};
+use figment::value::Dict;
 use serde::Deserialize;
 use stalker_domain::outcome::{LEASE_MARGIN_S, REQUEST_MARGIN_S, TIMEOUT_MAX_S};
 use stalker_domain::thresholds::Thresholds;
@@ -63,6 +64,7 @@ pub(crate) struct Api {
     pub(crate) register_key: Option<String>,
     pub(crate) api_key: Option<String>,
     pub(crate) cluster_id: Option<String>,
+    pub(crate) public_url: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -121,6 +123,7 @@ impl Settings {
     pub(crate) fn read(files: &[PathBuf]) -> anyhow::Result<Self> {
         let settings: Self = sources(files)?
             .extract()
+            .map_err(secrets::without_values)
             .context("the configuration is not usable")?;
         settings.validate()?;
         Ok(settings)
@@ -261,7 +264,8 @@ impl Settings {
             pause_file: self.worker.pause_file.clone(),
             idle_connections_per_agent: self.worker.idle_connections_per_agent,
             notifications_expiration_s: self.alerts.notifications_expiration,
-            channels: self.channels.clone(),
+            public_url: self.api.public_url.clone(),
+            channels: config::by_recipient(&self.channels),
             routes: self.routes.clone(),
         }
     }
@@ -297,13 +301,13 @@ fn defaults(cores: usize) -> Figment {
 fn sources(files: &[PathBuf]) -> anyhow::Result<Figment> {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let mut figment = defaults(cores);
-    if files.is_empty() {
-        figment = figment.merge(Toml::file(SYSTEM_FILE));
+    let system_file = PathBuf::from(SYSTEM_FILE);
+    if files.is_empty() && system_file.exists() {
+        secrets::check_syntax(&system_file)?;
+        figment = figment.merge(Toml::file_exact(system_file));
     }
     for file in files {
-        // figment would pass over a missing file; one that was named must be there
-        std::fs::metadata(file)
-            .with_context(|| format!("cannot read the configuration {}", file.display()))?;
+        secrets::check_syntax(file)?;
         figment = figment.merge(Toml::file_exact(file));
     }
     // the name that every tool of the field knows
@@ -321,7 +325,13 @@ fn sources(files: &[PathBuf]) -> anyhow::Result<Figment> {
     {
         figment = figment.merge((name.as_str().to_owned(), secret));
     }
-    Ok(figment.merge(environment.filter(move |name| !is_text(name.as_str()))))
+    let figment = figment.merge(environment.filter(move |name| !is_text(name.as_str())));
+    let mut values: Dict = figment.extract()?;
+    if secrets::read_files(&mut values)? {
+        // an error in what is left says its key, and no longer its file
+        return Ok(Figment::from(Serialized::defaults(values)));
+    }
+    Ok(figment)
 }
 
 /// The host's name with its domain, as the system's own command tells it; without that command, the short one.

@@ -24,8 +24,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
-use tracing::Instrument;
 use tower::layer::util::Identity;
+use tracing::Instrument;
 
 /// How long running jobs may go on after the signal to stop.
 pub(crate) const DRAIN: Duration = Duration::from_secs(20);

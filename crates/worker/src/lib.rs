@@ -4,6 +4,7 @@
 //! from which table; `probe` how an outcome is obtained, `notify` how a message is sent; `recorder` gathers
 //! outcomes into batches, `samples` what was measured. Any number of workers run at once and none knows of another.
 
+mod channel_tests;
 pub mod config;
 mod due_checks;
 mod lane;
@@ -17,8 +18,9 @@ pub mod samples;
 use std::sync::Arc;
 use std::time::Duration;
 
+use notify::Outlet;
 use probe::{Probe, Probes};
-use stalker_db::{Pools, channels, routes};
+use stalker_db::{Pools, channels};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
@@ -52,6 +54,8 @@ pub async fn run_with<P: Probe>(
         () = shutdown.cancelled() => return Ok(()),
     }
     let names: Vec<&String> = config.channels.keys().collect();
+    let outlets = outlets(&config)?;
+    let client = notify::client()?;
     tracing::info!(slots = config.slots, channels = ?names, "worker runs");
     let behind = replica::Behind::default();
     let beating = replica::run(pools.clone(), behind.clone(), shutdown.clone());
@@ -67,18 +71,31 @@ pub async fn run_with<P: Probe>(
             told.clone(),
             shutdown.clone()
         ),
-        owed_notifications::run(config, pools, told, shutdown),
+        async {
+            channel_tests::run(&outlets, &client, &pools.durable, shutdown.clone()).await;
+            Ok(())
+        },
+        owed_notifications::run(
+            outlets.clone(),
+            client.clone(),
+            pools.clone(),
+            told,
+            shutdown.clone()
+        ),
     )?;
     Ok(())
 }
 
+fn outlets(config: &Config) -> anyhow::Result<Vec<Arc<Outlet>>> {
+    let outlet = |(name, channel): (&String, &config::Channel)| {
+        let outlet = Outlet::new(name, channel, config.public_url.as_deref())?;
+        Ok(Arc::new(outlet))
+    };
+    config.channels.iter().map(outlet).collect()
+}
+
 async fn put_channels(config: &Config, pools: &Pools) {
-    let channels: Vec<channels::Channel> = config
-        .channels
-        .iter()
-        .map(|(name, channel)| channel.row(name, config.notifications_expiration_s))
-        .collect();
-    let routes: Vec<routes::Route> = config.routes.iter().map(config::Route::row).collect();
+    let (channels, routes) = config.rows();
     let mut wait = Duration::from_millis(200);
     loop {
         let put = async {
@@ -114,11 +131,7 @@ fn tell(config: &Config, put: &channels::Put, used: &[(String, String)]) {
         let Some(channel) = config.channels.get(name) else {
             continue;
         };
-        if !channel
-            .secrets()
-            .iter()
-            .any(|secret| notify::secret_id(secret) == *secret_id)
-        {
+        if !channel.secret_ids().known.contains(secret_id) {
             tracing::warn!(
                 channel = name,
                 secret_id,

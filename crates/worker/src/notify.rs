@@ -1,33 +1,116 @@
-//! How a message is sent, one file per provider. What an answer means is decided here, once for all of them.
+//! How a message is sent, one file per provider. What they have in common is here: what is to be said ([`Message`]), how it
+//! was taken ([`Answer`]), and what a provider must be able to say of itself ([`Protocol`]).
 
+pub(crate) mod command;
+pub(crate) mod discord;
+pub(crate) mod email;
+mod exchange;
+mod facts;
+mod hidden;
 pub(crate) mod http;
+pub(crate) mod mailgun;
+pub(crate) mod ntfy;
+pub(crate) mod pagerduty;
+pub(crate) mod slack;
+pub(crate) mod teams;
+pub(crate) mod telegram;
+pub(crate) mod text;
+mod thread;
+pub(crate) mod twilio;
+pub(crate) mod webhook;
 
 use std::time::Duration;
 
-use reqwest::{Client, RequestBuilder, Response, StatusCode};
+use futures::future::BoxFuture;
+use reqwest::Client;
 use sha2::{Digest, Sha256};
 use stalker_db::notifications::ClaimedNotification;
-use stalker_domain::plugin_output::clip;
 use stalker_domain::wire;
 
-use crate::config::{Channel, Provider};
+use crate::config::{Channel, Secret};
+use facts::Facts;
+use text::{Defaults, Escape, Texts};
 
-/// What one attempt may take.
-pub(crate) const TIMEOUT: Duration = Duration::from_secs(15);
-/// Bytes of a receiver's answer that are read.
-const ANSWER_MAX: usize = 64 * 1024;
-/// Bytes of a receiver's answer that are kept with the attempt.
-const EXCERPT: usize = 500;
+/// Messages under way at the same time on one channel, where the provider says nothing else.
+const CONCURRENCY: usize = 8;
+
+/// What a provider is: how it is reached, what it may be asked, and how it is told.
+pub(crate) trait Protocol: Send + Sync {
+    /// Refuses settings with which nothing could be told. What is wrong is said without what is secret.
+    fn validate(&self) -> anyhow::Result<()>;
+
+    /// Where it leads, for people: without what is secret.
+    fn address(&self) -> String;
+
+    /// The keys that a resolve must share with its trigger.
+    fn keys(&self) -> Keys<'_> {
+        Keys::default()
+    }
+
+    /// Everything else that is secret and decides where a message arrives: other settings give dead letters another try.
+    fn other_secrets(&self) -> Vec<&Secret> {
+        Vec::new()
+    }
+
+    /// How much the target takes, if it says so.
+    fn rate(&self) -> Option<Rate> {
+        None
+    }
+
+    /// How many messages may be under way at the same time.
+    fn concurrency(&self) -> usize {
+        CONCURRENCY
+    }
+
+    /// What it says where the channel has no templates of its own.
+    fn texts(&self) -> Defaults {
+        text::LONG
+    }
+
+    /// It knows what is open, so that what was opened must be closed, a test as well.
+    fn keeps_incidents(&self) -> bool {
+        false
+    }
+
+    /// It can be told who takes care of an alert.
+    fn takes_acknowledge(&self) -> bool {
+        false
+    }
+
+    /// Sends one message, and says how it was taken. Ends within [`Message::timeout`].
+    fn send<'a>(&'a self, client: &'a Client, message: &'a Message<'_>) -> BoxFuture<'a, Answer>;
+}
+
+/// Keys with which a receiver knows its alerts.
+#[derive(Debug, Default)]
+pub(crate) struct Keys<'a> {
+    /// Those of today, for priority 1 and for priority 2.
+    pub(crate) of_today: [Option<&'a Secret>; 2],
+    /// Those of before.
+    pub(crate) previous: &'a [Secret],
+}
+
+/// What a target takes: `per_minute` in the long run, and so many more at once after a rest.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Rate {
+    pub(crate) per_minute: f64,
+    pub(crate) burst: f64,
+}
 
 /// What is to be said.
 #[derive(Debug)]
 pub(crate) struct Message<'a> {
     /// The notification with its alert.
     pub(crate) notification: &'a ClaimedNotification,
+    /// What people are told of it.
+    pub(crate) facts: Facts,
     /// The check as it is now.
     pub(crate) check: Option<wire::Check>,
-    /// The secret to send it with.
-    pub(crate) secret: Option<&'a str>,
+    /// The key to send it with.
+    pub(crate) key: Option<&'a Secret>,
+    /// What one attempt may take.
+    pub(crate) timeout: Duration,
+    texts: &'a Texts,
 }
 
 /// How the receiver took it.
@@ -37,124 +120,145 @@ pub(crate) struct Answer {
     pub(crate) failure: Option<Failure>,
     /// The receiver may have it (decision 7).
     pub(crate) may_have_arrived: bool,
-    /// HTTP status, if there was an answer.
+    /// HTTP status, or what the protocol has in its place, if there was an answer.
     pub(crate) http_status: Option<u16>,
     /// The beginning of the answer.
     pub(crate) excerpt: Option<String>,
 }
 
-/// Why it was not accepted.
+/// Why it was not accepted, for people, and what follows.
 #[derive(Debug)]
-pub(crate) struct Failure {
-    /// For people.
-    pub(crate) why: String,
+pub(crate) enum Failure {
+    /// Worth another try.
+    Passing {
+        why: String,
+        /// When the receiver wants to be asked again.
+        retry_after: Option<Duration>,
+    },
     /// Trying again would change nothing.
-    pub(crate) is_permanent: bool,
-    /// When the receiver wants to be asked again.
-    pub(crate) retry_after: Option<Duration>,
+    Final(String),
+    /// The receiver is gone for good: the channel is disabled.
+    Gone(String),
 }
 
-/// All providers, with the one client that they share.
+/// A channel, ready to be told.
 #[derive(Debug)]
-pub(crate) struct Sender {
-    client: Client,
+pub(crate) struct Outlet {
+    name: String,
+    channel: Channel,
+    texts: Texts,
+    public_url: Option<String>,
 }
 
-impl Sender {
-    pub(crate) fn new() -> anyhow::Result<Self> {
-        // A redirect could carry a secret to somebody else.
-        let client = Client::builder()
-            .timeout(TIMEOUT)
-            .redirect(reqwest::redirect::Policy::none())
-            .build()?;
-        Ok(Self { client })
+impl Outlet {
+    pub(crate) fn new(
+        name: &str,
+        channel: &Channel,
+        public_url: Option<&str>,
+    ) -> anyhow::Result<Self> {
+        Ok(Self {
+            name: name.to_owned(),
+            texts: channel.texts()?,
+            channel: channel.clone(),
+            public_url: public_url.map(str::to_owned),
+        })
     }
 
-    pub(crate) async fn send(&self, channel: &Channel, message: &Message<'_>) -> Answer {
-        match &channel.provider {
-            Provider::Http(http) => http::send(&self.client, http, message).await,
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub(crate) fn channel(&self) -> &Channel {
+        &self.channel
+    }
+
+    /// Tells it. What is said of its answer is without what is secret, which some receivers repeat.
+    pub(crate) async fn send(
+        &self,
+        client: &Client,
+        notification: &ClaimedNotification,
+        check: Option<wire::Check>,
+    ) -> Answer {
+        let message = Message {
+            notification,
+            facts: Facts::of(notification, self.public_url.as_deref()),
+            check,
+            key: self.channel.key(notification),
+            timeout: self.channel.timeout(),
+            texts: &self.texts,
+        };
+        let answer = self.channel.protocol().send(client, &message).await;
+        answer.without(&self.channel.secrets())
+    }
+}
+
+impl Answer {
+    fn without(mut self, secrets: &[&Secret]) -> Self {
+        let why = match &mut self.failure {
+            Some(Failure::Passing { why, .. } | Failure::Final(why) | Failure::Gone(why)) => {
+                Some(why)
+            }
+            None => None,
+        };
+        for text in why.into_iter().chain(&mut self.excerpt) {
+            hidden::hide(text, secrets);
         }
+        self
     }
 }
 
-/// Sends a request and judges the answer: 2xx is accepted (unless JSON in it has a `status` other than
-/// `success`), 408, 425, 429 and 5xx are worth another try, every other answer is final.
-async fn judge(request: RequestBuilder) -> Answer {
-    let response = match request.send().await {
-        Ok(response) => response,
-        Err(error) => {
-            // A channel's URL may hold a secret.
-            let error = error.without_url();
-            // Without a connection nothing can have arrived; behind one, nobody knows.
-            let why = if error.is_timeout() {
-                format!("no answer within {} s", TIMEOUT.as_secs())
-            } else {
-                chain(&error)
-            };
-            return Answer {
-                failure: Some(Failure {
-                    why,
-                    is_permanent: error.is_builder(),
-                    retry_after: None,
-                }),
-                may_have_arrived: !error.is_connect() && !error.is_builder(),
-                http_status: None,
-                excerpt: None,
-            };
+impl Message<'_> {
+    /// The subject, in one line.
+    pub(crate) fn subject(&self, escape: Escape) -> String {
+        self.texts.subject(escape, &self.facts)
+    }
+
+    /// The body.
+    pub(crate) fn body(&self, escape: Escape) -> String {
+        self.texts.body(escape, &self.facts)
+    }
+
+    /// The same for every attempt of this notification, and for no other.
+    pub(crate) fn id(&self) -> String {
+        let about = self.notification;
+        // a test is told, and told to be over, under one number
+        let key = digest(&format!(
+            "{} {} {}",
+            about.dedup_key,
+            about.opened_at.timestamp_micros(),
+            about.kind
+        ));
+        format!("{key}-{}", about.notification_id)
+    }
+
+    /// The same for all messages about one alert.
+    pub(crate) fn thread_id(&self) -> String {
+        let about = self.notification;
+        digest(&format!(
+            "{} {}",
+            about.dedup_key,
+            about.opened_at.timestamp_micros()
+        ))
+    }
+}
+
+/// The client that all providers share. A redirect could carry a secret to somebody else.
+pub(crate) fn client() -> anyhow::Result<Client> {
+    Ok(Client::builder()
+        .redirect(reqwest::redirect::Policy::none())
+        .user_agent(concat!("Stalker/", env!("CARGO_PKG_VERSION")))
+        .build()?)
+}
+
+/// As much of the beginning of `text` as the target takes, by its characters; what was cut off is marked.
+pub(crate) fn clip_characters(text: &str, most: usize) -> String {
+    match text.char_indices().nth(most) {
+        None => text.to_owned(),
+        Some(_) => {
+            let mut clipped: String = text.chars().take(most.saturating_sub(1)).collect();
+            clipped.push('…');
+            clipped
         }
-    };
-    let status = response.status();
-    let retry_after = response
-        .headers()
-        .get(reqwest::header::RETRY_AFTER)
-        .and_then(|value| value.to_str().ok()?.parse().ok())
-        .map(|seconds: u64| Duration::from_secs(seconds.clamp(5, 3600)));
-    let text = beginning(response).await;
-    let is_success = status.is_success() && says_success(&text);
-    let is_worth_another_try = status.is_success()
-        || status.is_server_error()
-        || matches!(
-            status,
-            StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_EARLY | StatusCode::TOO_MANY_REQUESTS
-        );
-    let why = || {
-        let said = clip(text.trim(), 200);
-        format!(
-            "the receiver answered {}{}{said}",
-            status.as_u16(),
-            if said.is_empty() { "" } else { ": " }
-        )
-    };
-    Answer {
-        failure: (!is_success).then(|| Failure {
-            why: why(),
-            is_permanent: !is_worth_another_try,
-            retry_after,
-        }),
-        may_have_arrived: status.is_success() || status.is_server_error(),
-        http_status: Some(status.as_u16()),
-        excerpt: Some(clip(&text, EXCERPT).replace('\0', "\u{FFFD}")),
-    }
-}
-
-/// As much of the answer as anybody reads. What breaks off in the middle has said what it said.
-async fn beginning(mut response: Response) -> String {
-    let mut body = Vec::new();
-    while let Ok(Some(chunk)) = response.chunk().await {
-        body.extend_from_slice(&chunk);
-        if body.len() > ANSWER_MAX {
-            break;
-        }
-    }
-    String::from_utf8_lossy(&body).into_owned()
-}
-
-fn says_success(text: &str) -> bool {
-    match serde_json::from_str::<serde_json::Value>(text) {
-        Ok(answer) => answer
-            .get("status")
-            .is_none_or(|status| status == "success"),
-        Err(_) => true,
     }
 }
 
@@ -173,40 +277,24 @@ pub(crate) fn backoff(attempt: i32) -> Duration {
 
 /// First 8 hex digits of the SHA-256 of a secret: says which one was used, and nothing of it.
 pub(crate) fn secret_id(secret: &str) -> String {
-    Sha256::digest(secret)
-        .iter()
-        .take(4)
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    hex(secret, 4)
 }
 
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(error) = next {
-        text = format!("{text}: {error}");
-        next = error.source();
-    }
-    text
+fn digest(text: &str) -> String {
+    hex(text, 12)
+}
+
+fn hex(text: &str, bytes: usize) -> String {
+    Sha256::digest(text)
+        .iter()
+        .take(bytes)
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_receiver_may_say_no_in_a_200() {
-        for (text, accepted) in [
-            ("", true),
-            ("ok", true),
-            ("{}", true),
-            (r#"{"status":"success"}"#, true),
-            (r#"{"status":"invalid"}"#, false),
-            ("[1]", true),
-        ] {
-            assert_eq!(says_success(text), accepted, "{text}");
-        }
-    }
 
     #[test]
     fn waits_grow_to_five_minutes() {
@@ -216,6 +304,13 @@ mod tests {
                 (least..=least + least / 10).contains(&wait),
                 "{wait} for {least}"
             );
+        }
+    }
+
+    #[test]
+    fn text_is_clipped_by_characters() {
+        for (text, clipped) in [("äöü", "äöü"), ("äöüß", "äö…"), ("", "")] {
+            assert_eq!(clip_characters(text, 3), clipped);
         }
     }
 }

@@ -1,56 +1,46 @@
 //! The lane of owed notifications: claim (which counts the attempt), send, settle.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use reqwest::Client;
 use sqlx::PgPool;
 use stalker_db::failpoint::{self, Failpoint};
-use stalker_db::notifications::{self, Attempt, AttemptEnd, ClaimedNotification};
+use stalker_db::notifications::{self, Attempt, AttemptEnd, ClaimedNotification, Rate, SecretIds};
 use stalker_db::{Pools, checks};
 use stalker_domain::wire;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use crate::config::{Channel, Config};
 use crate::lane::{self, Held, Source, Taken};
-use crate::notify::{self, Answer, Message, Sender};
+use crate::notify::{self, Failure, Outlet};
 
-/// Messages under way at the same time on one channel.
-const SLOTS: usize = 8;
 /// How long to wait for a hint from the recorder. Other workers' notifications are found this late.
 const REST: Duration = Duration::from_millis(250);
-/// A claim outlives every provider's time-out, and what is needed to write down how it ended.
-const LEASE: Duration = Duration::from_secs(30);
-const _: () = assert!(
-    LEASE.as_secs() > notify::TIMEOUT.as_secs() + 10,
-    "a lease must outlive the send"
-);
-
 pub(crate) async fn run(
-    config: Arc<Config>,
+    outlets: Vec<Arc<Outlet>>,
+    client: Client,
     pools: Pools,
     told: Arc<Notify>,
     shutdown: CancellationToken,
 ) -> anyhow::Result<()> {
-    let delivery = Arc::new(Delivery {
-        pool: pools.durable.clone(),
-        sender: Sender::new()?,
-        channels: config.channels.clone(),
-    });
     // A lane of its own for each channel: one that is slow or dead delays no other.
-    let lanes = config.channels.keys().map(|channel| {
+    let lanes = outlets.into_iter().map(|outlet| {
+        let channel = outlet.channel();
         let source = OwedNotifications {
             pool: pools.durable.clone(),
-            channel: channel.clone(),
-            secret_ids: config.channels[channel]
-                .secrets()
-                .into_iter()
-                .map(notify::secret_id)
-                .collect(),
+            channel: outlet.name().to_owned(),
+            secret_ids: channel.secret_ids(),
+            rate: channel.rate(),
+            lease_s: channel.lease_s(),
             told: told.clone(),
         };
-        let delivery = delivery.clone();
+        let (slots, limit) = (channel.protocol().concurrency(), channel.lease_s());
+        let delivery = Arc::new(Delivery {
+            pool: pools.durable.clone(),
+            client: client.clone(),
+            outlet,
+        });
         let deliver = move |held: Held<ClaimedNotification>| {
             let delivery = delivery.clone();
             async move { delivery.deliver(&held.job).await }
@@ -58,8 +48,8 @@ pub(crate) async fn run(
         lane::work(
             "owed-notifications",
             source,
-            SLOTS,
-            LEASE,
+            slots,
+            Duration::from_secs(limit.into()),
             shutdown.clone(),
             deliver,
         )
@@ -71,8 +61,10 @@ pub(crate) async fn run(
 struct OwedNotifications {
     pool: PgPool,
     channel: String,
-    /// Say which secrets the channel has, today's first.
-    secret_ids: Vec<String>,
+    secret_ids: SecretIds,
+    rate: Option<Rate>,
+    /// A claim outlives the channel's time-out, and what is needed to write down how it ended.
+    lease_s: u32,
     told: Arc<Notify>,
 }
 
@@ -80,14 +72,14 @@ impl Source for OwedNotifications {
     type Job = ClaimedNotification;
 
     async fn claim(&mut self, free: usize) -> anyhow::Result<Vec<ClaimedNotification>> {
-        let lease_s = i32::try_from(LEASE.as_secs())?;
         Ok(notifications::claim_due(
             &self.pool,
             &self.channel,
             &self.secret_ids,
+            self.rate.as_ref(),
             i64::try_from(free)?,
             rand::random::<i64>(),
-            lease_s,
+            i32::try_from(self.lease_s)?,
         )
         .await?)
     }
@@ -113,41 +105,52 @@ impl Source for OwedNotifications {
 
 struct Delivery {
     pool: PgPool,
-    sender: Sender,
-    channels: BTreeMap<String, Channel>,
+    client: Client,
+    outlet: Arc<Outlet>,
 }
 
 impl Delivery {
     async fn deliver(&self, notification: &ClaimedNotification) {
-        let Some(channel) = self.channels.get(&notification.channel) else {
-            return; // claimed are only channels of this configuration
-        };
         let began = Instant::now();
-        let secret = channel.secret(notification.secret_id.as_deref());
-        let message = Message {
-            notification,
-            check: self.check(notification).await,
-            secret,
-        };
-        let answer = self.sender.send(channel, &message).await;
+        let check = self.check(notification).await;
+        let answer = self.outlet.send(&self.client, notification, check).await;
         if answer.failure.is_none() {
             failpoint::reach(Failpoint::AfterAccept).await;
         }
+        let key = self.outlet.channel().key(notification);
         let attempt = Attempt {
-            end: end(&answer, notification),
+            end: end(answer.failure, notification.attempt),
             may_have_arrived: answer.may_have_arrived,
             latency_ms: i32::try_from(began.elapsed().as_millis()).unwrap_or(i32::MAX),
             http_status: answer.http_status.map(i32::from),
             answer: answer.excerpt,
-            secret_id: secret.map(notify::secret_id),
+            secret_id: key.map(|key| notify::secret_id(key.expose())),
         };
         self.settle(notification, &attempt).await;
+        if matches!(attempt.end, AttemptEnd::Accepted) {
+            self.hurry().await;
+        }
     }
 
     /// The check as it is now, for messages that show all of it; none if it was deleted, or the alert is a host's.
     async fn check(&self, notification: &ClaimedNotification) -> Option<wire::Check> {
         let check = checks::find(&self.pool, notification.check_id?).await;
         check.ok().flatten().map(wire::Check::from)
+    }
+
+    /// A channel that takes messages again need not wait for what was put off while it took none.
+    async fn hurry(&self) {
+        let name = self.outlet.name();
+        match notifications::hurry(&self.pool, name).await {
+            Ok(0) => {}
+            Ok(n) => tracing::info!(
+                channel = name,
+                notifications = n,
+                "it takes messages again; what was put off is tried now"
+            ),
+            // they are tried when they were put off to
+            Err(error) => tracing::warn!(%error, channel = name, "cannot hurry what was put off"),
+        }
     }
 
     /// Writes down how it ended; tries for as long as the lease lasts, for the message may have arrived.
@@ -179,27 +182,30 @@ impl Delivery {
         match &attempt.end {
             AttemptEnd::Accepted => tracing::info!(%channel, %kind, %key, "notification accepted"),
             AttemptEnd::Refused(why) => {
-                tracing::error!(%channel, %kind, %key, %why, "notification refused for good")
+                tracing::error!(%channel, %kind, %key, %why, "notification refused for good");
             }
-            AttemptEnd::Retry(why, after_ms) => {
-                tracing::warn!(%channel, %kind, %key, %why, after_ms, "notification not accepted; trying again")
+            AttemptEnd::Gone(why) => {
+                tracing::error!(%channel, %kind, %key, %why, "the receiver is gone for good: the channel is disabled");
+            }
+            AttemptEnd::Retry { why, after_ms, .. } => {
+                tracing::warn!(%channel, %kind, %key, %why, after_ms, "notification not accepted; trying again");
             }
         }
     }
 }
 
-fn end(answer: &Answer, notification: &ClaimedNotification) -> AttemptEnd {
-    match &answer.failure {
+fn end(failure: Option<Failure>, attempt: i32) -> AttemptEnd {
+    match failure {
         None => AttemptEnd::Accepted,
-        Some(failure) if failure.is_permanent => AttemptEnd::Refused(failure.why.clone()),
-        Some(failure) => {
-            let after = failure
-                .retry_after
-                .unwrap_or_else(|| notify::backoff(notification.attempt));
-            AttemptEnd::Retry(
-                failure.why.clone(),
-                i64::try_from(after.as_millis()).unwrap_or(i64::MAX),
-            )
+        Some(Failure::Final(why)) => AttemptEnd::Refused(why),
+        Some(Failure::Gone(why)) => AttemptEnd::Gone(why),
+        Some(Failure::Passing { why, retry_after }) => {
+            let after = retry_after.unwrap_or_else(|| notify::backoff(attempt));
+            AttemptEnd::Retry {
+                why,
+                after_ms: i64::try_from(after.as_millis()).unwrap_or(i64::MAX),
+                is_asked: retry_after.is_some(),
+            }
         }
     }
 }

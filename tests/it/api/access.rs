@@ -2,7 +2,6 @@
 
 use reqwest::StatusCode;
 use serde_json::json;
-use sha2::{Digest, Sha256};
 use stalker_tests::api::Api;
 use stalker_tests::database::TestDatabase;
 use stalker_tests::server::{API_KEY, Installation, REGISTER_KEY};
@@ -14,12 +13,7 @@ async fn a_key_opens_what_its_access_allows() {
     let served = serve(TestDatabase::new().await).await;
     let [disk, _] = served.register_original().await;
     for access in ["viewer", "operator", "admin"] {
-        sqlx::query("insert into api_keys (name, hash, access) values ($1, $2, $1)")
-            .bind(access)
-            .bind(Sha256::digest(format!("key of a {access}")).to_vec())
-            .execute(served.pool())
-            .await
-            .expect("a key can be added");
+        served.client_with(access).await;
     }
     served
         .run("insert into api_keys (name, hash, access, revoked_at) values ('old', sha256('revoked'), 'admin', now())")

@@ -11,7 +11,7 @@ use rand::seq::SliceRandom;
 use sqlx::PgPool;
 use stalker_db::channels::{Channel, put_configured};
 use stalker_db::claims::{Cursors, claim_due};
-use stalker_db::notifications::{self, Attempt, AttemptEnd, upkeep};
+use stalker_db::notifications::{self, Attempt, AttemptEnd, SecretIds, upkeep};
 use stalker_db::outcomes::{Run, record};
 use stalker_db::{Pools, alerts, floods, suppressions};
 use stalker_domain::thresholds::Thresholds;
@@ -219,6 +219,9 @@ impl Stage {
             repeat_s: 172_800,
             fallback: None,
             settings_id: String::new(),
+            part_of: None,
+            address: String::new(),
+            takes_acknowledge: false,
         };
         put_configured(database.pool(), &[channel], &[])
             .await
@@ -332,11 +335,24 @@ impl Stage {
 async fn send(pools: Pools, over: Arc<AtomicBool>) {
     while !over.load(Ordering::Relaxed) {
         let lease = rand::random();
-        let taken = notifications::claim_due(&pools.durable, "pager", &[], 3, lease, 3600).await;
+        let taken = notifications::claim_due(
+            &pools.durable,
+            "pager",
+            &SecretIds::default(),
+            None,
+            3,
+            lease,
+            3600,
+        )
+        .await;
         let taken = taken.expect("notifications can be claimed, whoever records");
         for notification in &taken {
             let end = match rand::random_range(0..4) {
-                0 => AttemptEnd::Retry("the receiver answered 500".to_owned(), 5000),
+                0 => AttemptEnd::Retry {
+                    why: "the receiver answered 500".to_owned(),
+                    after_ms: 5000,
+                    is_asked: false,
+                },
                 _ => AttemptEnd::Accepted,
             };
             let attempt = Attempt {

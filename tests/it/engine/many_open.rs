@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use stalker_db::notifications::claim_due;
+use stalker_db::notifications::{SecretIds, claim_due};
 use stalker_tests::database::TestDatabase;
 use stalker_tests::server::Installation;
 use stalker_tests::until::until_seen;
@@ -49,7 +49,7 @@ async fn what_nobody_is_told_of_is_not_looked_at_each_time() {
 
     let claim = async |lease| {
         let began = Instant::now();
-        let claimed = claim_due(pool, "pager", &[], 10, lease, 30).await;
+        let claimed = claim_due(pool, "pager", &SecretIds::default(), None, 10, lease, 30).await;
         let claimed = claimed.expect("the database answers");
         (claimed.len(), began.elapsed())
     };

@@ -13,7 +13,7 @@ const SLOWER: u32 = 1000;
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Makes it so in a database with a settable clock. Gives the time at which it began, in the database's words.
-pub(super) async fn slow_down(pool: &PgPool) -> String {
+pub(crate) async fn slow_down(pool: &PgPool) -> String {
     let began: String = sqlx::query_scalar("select clock.now()::text")
         .fetch_one(pool)
         .await
@@ -58,7 +58,7 @@ fn hurry_duties() -> String {
 }
 
 /// Moves the clock whatever is under way, so that leases of the dead run out.
-pub(super) async fn push(pool: &PgPool, by: Time) {
+pub(crate) async fn push(pool: &PgPool, by: Time) {
     until("the clock can be moved", PATIENCE, async || {
         let mut tx = pool.begin().await.ok()?;
         // a transaction that began before would see two times

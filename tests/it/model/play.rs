@@ -7,12 +7,12 @@ use std::time::Duration;
 
 use sqlx::Row;
 use stalker_db::doctor;
-use stalker_tests::stage::Stage;
+use stalker_tests::line::{Fault, Line};
+use stalker_tests::stage::{Stage, http_channel};
 use stalker_tests::until::until;
-use stalker_worker::config::{Match, Provider, Route};
+use stalker_worker::config::{Match, Route};
 
 use super::clock;
-use super::line::Line;
 use super::reference::{
     BACKUP, CHANNELS, CHAT, CheckName, Happened, Kind, Outcome, PAGER, Reference, Seen, Sent, World,
 };
@@ -66,8 +66,7 @@ impl Play {
             config.notifications_expiration_s = u32::try_from(REPEAT).expect("it is small");
             config.routes = routes();
             for (name, channel) in &mut config.channels {
-                let Provider::Http(http) = &mut channel.provider;
-                http.url = lines[name.as_str()].lead_to(&http.url);
+                *channel = http_channel(&lines[name.as_str()].url());
                 channel.fallback = (name == PAGER).then(|| BACKUP.to_owned());
             }
         };
@@ -78,6 +77,9 @@ impl Play {
         };
         if direct {
             stage.record_concurrently(RECORDERS.0, RECORDERS.1);
+        }
+        for (channel, line) in &lines {
+            line.lead_to(stage.receivers[*channel].url());
         }
         let began = clock::slow_down(stage.pool()).await;
         stage.start_worker();

@@ -298,6 +298,9 @@ impl Table {
             repeat_s: 60,
             fallback: None,
             settings_id: String::new(),
+            part_of: None,
+            address: String::new(),
+            takes_acknowledge: false,
         };
         let channels: Vec<Channel> = names.iter().map(channel).collect();
         put_configured(self.database.pool(), &channels, routes)

@@ -103,6 +103,26 @@ async fn every_damage_is_found_and_nothing_else() {
             "update notifications set state = 'pending', settled_at = null where kind = 'resolve'",
             "what is over is resolved within a minute",
         ),
+        // a channel that takes one after the other has a queue
+        (
+            "update notifications set state = 'pending', settled_at = null, next_attempt_at = now() - interval '5 min' where notification_id = 1;
+             update notifications set settled_at = now() where kind = 'resolve'",
+            "",
+        ),
+        (
+            "update channels set disabled_at = now(), disabled_why = 'HTTP 410' where name = 'mail'",
+            "no channel is disabled",
+        ),
+        // one cause is one finding: nothing is sent there, neither a trigger nor a resolve
+        (
+            "update channels set disabled_at = now(), disabled_why = 'HTTP 410' where name = 'pager';
+             update notifications set state = 'pending', settled_at = null, next_attempt_at = now() - interval '5 min' where notification_id in (1, 3)",
+            "no channel is disabled",
+        ),
+        (
+            "update channels set disabled_at = now(), disabled_why = 'HTTP 410', retired_at = now() where name = 'mail'",
+            "",
+        ),
         (
             "update notifications set dedup_key = 'b'; update notifications set settled_at = now() where notification_id = 1",
             "notifications of a key are sent in their order",

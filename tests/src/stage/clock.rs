@@ -173,6 +173,7 @@ impl Stage {
                      select from notifications n join alerts a using (alert_id)
                      where n.state = 'sending'
                         or (n.state = 'pending' and n.next_attempt_at <= now()
+                            and n.channel not in (select name from channels where disabled_at is not null)
                             and (n.kind = 'resolve' or (a.closed_at is null and suppression(a) is null))
                             and not exists (
                                 select from notifications b

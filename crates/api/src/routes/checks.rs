@@ -48,7 +48,7 @@ struct ChecksInState {
 
 /// One check.
 #[derive(Serialize, ToSchema)]
-struct OneCheck {
+pub(super) struct OneCheck {
     /// With its present state.
     check: Check,
 }
@@ -308,7 +308,7 @@ async fn send(app: App, field: &str, which: Which, part: Part) -> Result<Respons
     .await
 }
 
-async fn find(app: &App, id: &str) -> Result<Json<OneCheck>, Error> {
+pub(super) async fn find(app: &App, id: &str) -> Result<Json<OneCheck>, Error> {
     let check = checks::find(&app.pool, number(id)?)
         .await?
         .ok_or_else(|| unknown(id))?;
@@ -317,7 +317,7 @@ async fn find(app: &App, id: &str) -> Result<Json<OneCheck>, Error> {
     }))
 }
 
-fn done(is_done: bool, id: &str) -> Result<Json<Success>, Error> {
+pub(super) fn done(is_done: bool, id: &str) -> Result<Json<Success>, Error> {
     if is_done {
         Ok(Json(Success::YES))
     } else {
@@ -326,7 +326,7 @@ fn done(is_done: bool, id: &str) -> Result<Json<Success>, Error> {
 }
 
 /// To a client an id is opaque: one that is no number is as unknown as one that is not there.
-fn number(id: &str) -> Result<i64, Error> {
+pub(super) fn number(id: &str) -> Result<i64, Error> {
     id.parse().map_err(|_| unknown(id))
 }
 

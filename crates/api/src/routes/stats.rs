@@ -1,4 +1,4 @@
-//! The cluster in six numbers.
+//! The cluster in eight numbers.
 
 use std::collections::BTreeMap;
 
@@ -18,7 +18,7 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new().routes(routes!(get_stats))
 }
 
-/// Numbers of checks.
+/// Numbers, of checks but for the last two.
 #[derive(Serialize, ToSchema)]
 struct Stats {
     /// Due, and not held by a worker.
@@ -33,6 +33,10 @@ struct Stats {
     checks: i64,
     /// Held by a worker.
     pending: i64,
+    /// Notifications that a channel has refused for good, and that another try could still deliver.
+    dead_letters: i64,
+    /// Channels to which nothing is sent, because their receiver said that it is gone for good.
+    disabled_channels: i64,
 }
 
 /// Statistics of this cluster
@@ -43,7 +47,7 @@ struct Stats {
     path = "/stats",
     tag = "cluster",
     security(("api_key" = [])),
-    responses((status = 200, description = "Numbers of checks under the cluster's name", body = BTreeMap<String, Stats>), Failures)
+    responses((status = 200, description = "Numbers under the cluster's name", body = BTreeMap<String, Stats>), Failures)
 )]
 async fn get_stats(
     _: Viewer,
@@ -57,6 +61,8 @@ async fn get_stats(
         suspended: counted.suspended,
         checks: counted.checks,
         pending: counted.leased,
+        dead_letters: counted.dead_letters,
+        disabled_channels: counted.disabled_channels,
     };
     Ok(Json(BTreeMap::from([(
         app.config.cluster_id.clone(),

@@ -42,8 +42,8 @@ pub async fn unfinished(pool: &PgPool) -> sqlx::Result<Vec<Unfinished>> {
     .await
 }
 
-/// Another try for dead letters: of these, or of all that a channel has refused. Returns those that are tried again; a
-/// trigger or repeat whose alert has closed is not, nor a resolve that has expired or would end a later alert.
+/// Another try for dead letters: of these, or of all that a channel has refused. Returns those that are tried again; what
+/// is not in the view `dead_letters` is not.
 ///
 /// # Errors
 /// If the database does not answer.
@@ -55,18 +55,10 @@ pub async fn retry(
     sqlx::query_scalar!(
         r#"
         with dead as materialized (
-            select n.notification_id from notifications n join alerts a using (alert_id)
-            where n.state = 'refused' and not a.is_settled
+            select n.notification_id from notifications n
+            where n.state = 'refused' and n.notification_id in (select notification_id from dead_letters)
               and ($1::bigint[] is null or n.notification_id = any ($1)) and ($2::text is null or n.channel = $2)
-              and case n.kind when 'resolve' then n.expires_at > now() else a.closed_at is null end
-              -- of what says the same, the latest
-              and not exists (select from notifications later
-                              where later.alert_id = n.alert_id and later.channel = n.channel and n.kind <> 'resolve' and later.kind <> 'resolve'
-                                and later.notification_id > n.notification_id and later.state <> 'dropped')
-              -- with stable keys the resolve of an earlier episode would end a later one
-              and not exists (select from notifications later
-                              where later.channel = n.channel and later.dedup_key = n.dedup_key and later.alert_id > n.alert_id and later.attempts > 0)
-            order by n.notification_id for no key update of n)
+            order by n.notification_id for no key update)
         update notifications set state = 'pending', next_attempt_at = now(), settled_at = null
         where notification_id = any (array(select notification_id from dead))
         returning notification_id
@@ -75,5 +67,31 @@ pub async fn retry(
         channel,
     )
     .fetch_all(conn)
+    .await
+}
+
+/// Why a notification is no dead letter that could be tried again, in words; `None` if there is no such notification.
+///
+/// # Errors
+/// If the database does not answer.
+pub async fn why_none(
+    conn: &mut PgConnection,
+    notification_id: i64,
+) -> sqlx::Result<Option<String>> {
+    sqlx::query_scalar!(
+        r#"
+        select case
+            when n.state <> 'refused' then format('it is %s, not refused', n.state)
+            when c.retired_at is not null then 'its channel is not configured any more'
+            when n.kind <> 'resolve' and a.closed_at is not null then 'its alert has closed'
+            when n.expires_at <= now() then format('it was of no use any more after %s', utc(n.expires_at))
+            else 'a later notification says what it would say, or would be undone by it'
+        end as "why!"
+        from notifications n join alerts a using (alert_id) join channels c on c.name = n.channel
+        where n.notification_id = $1
+        "#,
+        notification_id,
+    )
+    .fetch_optional(conn)
     .await
 }

@@ -13,9 +13,12 @@ pub async fn owe_all(pool: &PgPool) -> sqlx::Result<u64> {
     let mut tx = pool.begin_with(BEGIN_BY_KEY).await?;
     let failing = sqlx::query_scalar!(
         r#"
-        select distinct n.alert_id from notifications n
+        select n.alert_id as "alert_id!" from notifications n
         where n.kind <> 'resolve' and (n.state = 'refused' or (n.state in ('pending', 'sending') and n.attempts >= 3))
           and (select true from alerts a where a.alert_id = n.alert_id and a.closed_at is null limit 1)
+        union
+        select n.alert_id from notifications n join channels c on c.name = n.channel
+        where c.disabled_at is not null and n.state = 'pending' and n.kind <> 'resolve'
         "#
     )
     .fetch_all(&mut *tx)

@@ -69,8 +69,25 @@ fn dangerous_combinations_are_refused() {
     );
     refuses(
         "[channels.x]\nprovider = 'http'\nurl = 'http://h/'\nservice_key = ''",
-        "channels.x has an empty key",
+        "channels.x: has an empty key",
     );
+    for (provider, text) in [
+        ("command'\ncommand = []", "command is empty"),
+        ("command'\ncommand = ['true']", "true is no whole path"),
+        (
+            "command'\ncommand = ['/etc/passwd']",
+            "/etc/passwd is no file that may be executed",
+        ),
+        ("command'\ncommand = ['/tmp']", "/tmp is no file"),
+        (
+            "telegram'\nchat_id = 1\ntoken = '1:a/../b'",
+            "token is none",
+        ),
+        ("telegram'\nchat_id = ''\ntoken = '1:a'", "chat_id is empty"),
+        ("ntfy'\ntopic = 'a/b'", "topic must be"),
+    ] {
+        refuses(&format!("[channels.x]\nprovider = '{provider}"), text);
+    }
 }
 
 #[test]

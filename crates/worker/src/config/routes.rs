@@ -105,8 +105,13 @@ impl Route {
         Ok(())
     }
 
-    pub(crate) fn row(&self) -> routes::Route {
+    /// What the database knows of it; `channels` are those that are told, by recipient.
+    pub(crate) fn row(&self, channels: &BTreeMap<String, Channel>) -> routes::Route {
         let matches = self.matches.clone();
+        let is_named = |(name, channel): &(&String, &Channel)| {
+            self.channels
+                .contains(channel.part_of.as_ref().unwrap_or(name))
+        };
         routes::Route {
             hosts: matches.host,
             roles: matches.role,
@@ -114,7 +119,11 @@ impl Route {
             kinds: matches.kind,
             priorities: matches.priority,
             statuses: matches.status,
-            channels: self.channels.clone(),
+            channels: channels
+                .iter()
+                .filter(is_named)
+                .map(|(name, _)| name.clone())
+                .collect(),
             continues: self.continues,
         }
     }

@@ -1,54 +1,89 @@
 //! Provider `http`: the original's generic HTTP POST, whose body has the shape of PagerDuty's first events API
 //! (wire.md, section 4).
 
-use anyhow::{Context, ensure};
-use chrono::{DateTime, SecondsFormat, Utc};
+use futures::FutureExt;
+use futures::future::BoxFuture;
 use reqwest::Client;
 use serde::{Deserialize, Serialize};
-use stalker_db::notifications::ClaimedNotification;
 use stalker_domain::wire;
 
-use super::{Answer, Message, judge};
+use super::exchange::{Reply, exchange};
+use super::facts::{headline, is_over};
+use super::{Answer, Keys, Message, Protocol};
+use crate::config::Secret;
+use crate::config::url::WebAddress;
 
 /// Settings of `[channels.NAME] provider = "http"`.
-#[derive(Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct HttpChannel {
-    /// Where to POST.
-    pub url: String,
-    /// Sent in the body; a secret.
-    pub service_key: Option<String>,
+    /// Where to POST; a secret, since it may hold one.
+    pub url: WebAddress,
+    /// Sent in the body.
+    pub service_key: Option<Secret>,
     /// Keys of before, with which alerts were told that are not over.
     #[serde(default)]
-    pub previous_keys: Vec<String>,
+    pub previous_keys: Vec<Secret>,
 }
 
-impl HttpChannel {
-    pub(crate) fn validate(&self) -> anyhow::Result<()> {
-        // What is wrong is said without the URL, which may hold a secret.
-        let url = reqwest::Url::parse(&self.url).context("url cannot be read")?;
-        ensure!(
-            matches!(url.scheme(), "http" | "https"),
-            "url is neither http nor https, but {}",
-            url.scheme()
-        );
-        Ok(())
+impl Protocol for HttpChannel {
+    fn validate(&self) -> anyhow::Result<()> {
+        self.url.validate()
+    }
+
+    fn address(&self) -> String {
+        self.url.shown()
+    }
+
+    fn keys(&self) -> Keys<'_> {
+        Keys {
+            of_today: [self.service_key.as_ref(); 2],
+            previous: &self.previous_keys,
+        }
+    }
+
+    fn other_secrets(&self) -> Vec<&Secret> {
+        vec![self.url.secret()]
+    }
+
+    fn keeps_incidents(&self) -> bool {
+        true
+    }
+
+    fn send<'a>(&'a self, client: &'a Client, message: &'a Message<'_>) -> BoxFuture<'a, Answer> {
+        async move {
+            let request = client
+                .post(self.url.expose())
+                .json(&IncidentEvent::of(message));
+            match exchange(request, message.timeout).await {
+                Ok(reply) => judged(reply),
+                Err(unanswered) => unanswered,
+            }
+        }
+        .boxed()
     }
 }
 
-/// Without the secret.
-impl std::fmt::Debug for HttpChannel {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("HttpChannel").finish_non_exhaustive()
+/// Accepted is any 2xx, unless it is JSON with a `status` other than `success`.
+pub(super) fn judged(reply: Reply) -> Answer {
+    let says_otherwise = reply
+        .json()
+        .get("status")
+        .is_some_and(|status| status != "success");
+    if reply.status.is_success() && says_otherwise {
+        reply.failed_for_now()
+    } else {
+        reply.judged_by_status()
     }
 }
 
+/// The body of a POST, of PagerDuty's first API too.
 #[derive(Serialize)]
-struct Body<'a> {
+pub(super) struct IncidentEvent<'a> {
     service_key: &'a str,
-    incident_key: &'a str,
+    pub(super) incident_key: &'a str,
     event_type: &'static str,
-    description: String,
+    pub(super) description: String,
     details: Details<'a>,
 }
 
@@ -68,90 +103,52 @@ enum Details<'a> {
     },
 }
 
-pub(crate) async fn send(client: &Client, channel: &HttpChannel, message: &Message<'_>) -> Answer {
-    let about = message.notification;
-    let body = Body {
-        service_key: message.secret.unwrap_or_default(),
-        incident_key: &about.dedup_key,
-        event_type: if about.kind == "resolve" {
-            "resolve"
-        } else {
-            "trigger"
-        },
-        description: description(message),
-        details: match message.check.clone() {
-            Some(check) => Details::Check(Box::new(check)),
-            None => Details::Remembered {
-                hostname: &about.hostname,
-                ip: &about.ip,
-                check: &about.check_name,
-                out: &about.out,
-                fail_count: about.fails,
-                priority: about.priority,
-                since: about.opened_at.timestamp(),
+impl<'a> IncidentEvent<'a> {
+    pub(super) fn of(message: &'a Message<'_>) -> Self {
+        let about = message.notification;
+        Self {
+            service_key: message.key.map_or("", Secret::expose),
+            incident_key: &about.dedup_key,
+            event_type: if is_over(about) { "resolve" } else { "trigger" },
+            description: headline(about),
+            details: match message.check.clone() {
+                Some(check) => Details::Check(Box::new(check)),
+                None => Details::Remembered {
+                    hostname: &about.hostname,
+                    ip: &about.ip,
+                    check: &about.check_name,
+                    out: &about.out,
+                    fail_count: about.fails,
+                    priority: about.priority,
+                    since: about.opened_at.timestamp(),
+                },
             },
-        },
-    };
-    judge(client.post(&channel.url).json(&body)).await
-}
-
-/// `check_load on web1 is DOWN`, as the original said it. More is said where the original's words would not be true, or
-/// would be the first that the receiver hears of it (semantics.md, decisions 2, 4, 8 and 9).
-fn description(message: &Message<'_>) -> String {
-    let about = message.notification;
-    let subject = match (
-        about.alert_kind.as_str(),
-        about.hostname.as_str(),
-        about.check_name.as_str(),
-    ) {
-        ("flood", "", _) => "a flood of alerts".to_owned(),
-        ("flood", host, _) => format!("a flood of alerts on {host}"),
-        (_, host, "") => host.to_owned(),
-        (_, host, check) => format!("{check} on {host}"),
-    };
-    if about.kind != "resolve" {
-        return match about.alert_kind.as_str() {
-            "flood" if about.members == 0 => format!("{subject}: all are UP again"),
-            "flood" => {
-                let are = if about.members == 1 { "is" } else { "are" };
-                format!(
-                    "{subject}: {} {are} DOWN: {}",
-                    about.members,
-                    members(about)
-                )
-            }
-            _ if about.is_of_flapping => format!("{subject} is FLAPPING"),
-            _ => format!("{subject} is DOWN"),
-        };
-    }
-    let is_now = match about.close_reason.as_deref() {
-        Some("removed") => "was removed",
-        Some("no check left") => "has no check left that could tell",
-        Some("over") => "is over; what is still down is told by itself",
-        _ => "is UP",
-    };
-    match about.closed_at {
-        Some(closed_at) if !about.is_known => {
-            let (from, to) = (rfc3339(about.opened_at), rfc3339(closed_at));
-            format!("{subject} {is_now}; it was down from {from} to {to}")
         }
-        _ => format!("{subject} {is_now}"),
     }
 }
 
-fn members(flood: &ClaimedNotification) -> String {
-    let named = flood.member_names.len();
-    let more = usize::try_from(flood.members)
-        .unwrap_or(0)
-        .saturating_sub(named);
-    let names = flood.member_names.join(", ");
-    if more > 0 {
-        format!("{names} and {more} more")
-    } else {
-        names
-    }
-}
+#[cfg(test)]
+mod tests {
+    use reqwest::StatusCode;
 
-fn rfc3339(time: DateTime<Utc>) -> String {
-    time.to_rfc3339_opts(SecondsFormat::Secs, true)
+    use super::*;
+
+    #[test]
+    fn a_receiver_may_say_no_in_a_200() {
+        for (text, accepted) in [
+            ("", true),
+            ("ok", true),
+            ("{}", true),
+            (r#"{"status":"success"}"#, true),
+            (r#"{"status":"invalid"}"#, false),
+            ("[1]", true),
+        ] {
+            let reply = Reply {
+                status: StatusCode::OK,
+                retry_after: None,
+                text: text.to_owned(),
+            };
+            assert_eq!(judged(reply).failure.is_none(), accepted, "{text}");
+        }
+    }
 }

@@ -80,7 +80,7 @@ impl Play {
                 Ok(())
             }
             Step::Cut(channel) => {
-                self.line(channel).cut().await;
+                self.line(channel).becomes(Fault::Refuses).await;
                 self.world.cut.insert(channel);
                 Ok(())
             }
@@ -302,7 +302,7 @@ impl Play {
     }
 
     pub(super) async fn splice(&mut self, channel: &'static str) {
-        self.line(channel).splice().await;
+        self.line(channel).becomes(Fault::None).await;
         self.world.cut.remove(channel);
     }
 

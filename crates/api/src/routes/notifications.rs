@@ -1,0 +1,237 @@
+//! Notifications: their list with every attempt, and another try for what was refused.
+
+use axum::Json;
+use axum::extract::State;
+use axum::response::Response;
+use serde::{Deserialize, Serialize};
+use stalker_db::notifications::dead_letters;
+use stalker_db::notifications::list::{self as notifications, Which};
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::Success;
+use crate::App;
+use crate::access::{Operator, Viewer};
+use crate::error::{Error, Failures, Problem, Unknown};
+use crate::extract::{Path, Query};
+use crate::list::{self, Part};
+
+const STATES: [&str; 6] = [
+    "pending",
+    "sending",
+    "accepted",
+    "refused",
+    "dropped",
+    "superseded",
+];
+
+pub(crate) fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(list_notifications))
+        .routes(routes!(retry_notification))
+}
+
+/// A message to one channel, and what became of it.
+#[derive(Serialize, ToSchema)]
+struct Notification {
+    /// Opaque; what `after` takes.
+    id: String,
+    /// The alert that it tells of.
+    alert: String,
+    /// The host's name at that time; empty for a flood of several hosts.
+    hostname: String,
+    /// The check's name at that time; empty if it is of a host, or of a flood.
+    check: String,
+    /// Whom it is for.
+    channel: String,
+    /// `trigger`, `repeat`, `resolve` or `acknowledge`.
+    kind: String,
+    /// The how many-th of its kind.
+    n: i32,
+    /// The incident's key: the same for every attempt, and for the resolve of its trigger.
+    key: String,
+    /// `pending`, `sending`, `accepted`, `refused` (for good), `dropped` (nobody needs it any more) or `superseded` (the
+    /// resolve tells of it).
+    state: String,
+    /// Why it was not accepted; while it waits, what for. Null if it was accepted.
+    reason: Option<String>,
+    /// When it was owed, unix seconds.
+    created: i64,
+    /// When it is tried next, unix seconds; null unless it waits.
+    next: Option<i64>,
+    /// When it was over, unix seconds; null while it is not.
+    settled: Option<i64>,
+    /// The receiver may have it, for all that is known.
+    may_have_arrived: bool,
+    /// Every try to send it, in their order.
+    attempts: Vec<Attempt>,
+}
+
+/// One try to send a notification.
+#[derive(Serialize, ToSchema)]
+struct Attempt {
+    /// Which one it was, from 1.
+    n: i32,
+    /// When it began, unix seconds.
+    time: i64,
+    /// From the beginning to the answer; null while it is under way.
+    latency_ms: Option<i32>,
+    /// HTTP status, or what the protocol has in its place; null without an answer.
+    status_code: Option<i32>,
+    /// Why it failed; null if it was accepted, or is under way.
+    error: Option<String>,
+    /// The beginning of the receiver's answer.
+    answer: Option<String>,
+    /// The receiver may have it; null while it is under way.
+    may_have_arrived: Option<bool>,
+}
+
+/// Notifications, in the order of their ids.
+#[derive(Serialize, ToSchema)]
+struct Notifications {
+    /// Each with its attempts.
+    notifications: Vec<Notification>,
+}
+
+/// Which notifications are wanted: all that is given must be so.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+struct Filter {
+    /// Of this alert.
+    #[param(value_type = Option<String>)]
+    alert: Option<i64>,
+    /// Of alerts of the host of this name.
+    host: Option<String>,
+    /// To this channel.
+    channel: Option<String>,
+    /// `pending`, `sending`, `accepted`, `refused`, `dropped` or `superseded`.
+    state: Option<String>,
+}
+
+impl Filter {
+    fn which(self) -> Result<Which, Error> {
+        if let Some(state) = &self.state
+            && !STATES.contains(&state.as_str())
+        {
+            let states = STATES.join(", ");
+            return Err(Error::field(
+                "state",
+                format!("must be one of {states}, not {state:?}"),
+            ));
+        }
+        Ok(Which {
+            alert_id: self.alert,
+            hostname: self.host,
+            channel: self.channel,
+            state: self.state,
+        })
+    }
+}
+
+/// Notifications with every attempt
+///
+/// Needs access viewer.
+#[utoipa::path(
+    get,
+    path = "/notifications",
+    tag = "notifications",
+    params(Filter, Part),
+    security(("api_key" = [])),
+    responses((status = 200, description = "The notifications, streamed", body = Notifications), Failures)
+)]
+async fn list_notifications(
+    _: Viewer,
+    State(app): State<App>,
+    Query(filter): Query<Filter>,
+    Query(part): Query<Part>,
+) -> Result<Response, Error> {
+    let which = filter.which()?;
+    list::send("notifications", part, move |after, limit| {
+        let (pool, which) = (app.pool.clone(), which.clone());
+        async move {
+            let page = notifications::page(&pool, &which, after, limit).await?;
+            Ok(page
+                .into_iter()
+                .map(|notification| {
+                    (
+                        notification.notification_id,
+                        Notification::from(notification),
+                    )
+                })
+                .collect())
+        }
+    })
+    .await
+}
+
+/// Tries a refused notification again
+///
+/// If its alert still needs it. Needs access operator.
+#[utoipa::path(
+    post,
+    path = "/notifications/{id}/retry",
+    tag = "notifications",
+    params(("id" = String, Path, description = "Id of the notification")),
+    security(("api_key" = [])),
+    responses(
+        (status = 200, description = "It is sent now", body = Success),
+        (status = 409, description = "It is no dead letter; the document says why", body = Problem, content_type = "application/problem+json"),
+        Unknown,
+        Failures,
+    )
+)]
+async fn retry_notification(
+    _: Operator,
+    State(app): State<App>,
+    Path(id): Path<String>,
+) -> Result<Json<Success>, Error> {
+    let unknown = || Error::NotFound(format!("no notification has the id {id:?}"));
+    let number: i64 = id.parse().map_err(|_| unknown())?;
+    let mut tx = app.pool.begin().await?;
+    let retried = dead_letters::retry(&mut tx, Some(&[number]), None).await?;
+    if retried.is_empty() {
+        let why = dead_letters::why_none(&mut tx, number).await?;
+        return Err(why.map_or_else(unknown, |why| {
+            Error::Conflict(format!("notification {id} is not tried again: {why}"))
+        }));
+    }
+    tx.commit().await?;
+    Ok(Json(Success::YES))
+}
+
+impl From<notifications::Notification> for Notification {
+    fn from(shown: notifications::Notification) -> Self {
+        Self {
+            id: shown.notification_id.to_string(),
+            alert: shown.alert_id.to_string(),
+            hostname: shown.hostname,
+            check: shown.check_name,
+            channel: shown.channel,
+            kind: shown.kind,
+            n: shown.n,
+            key: shown.dedup_key,
+            state: shown.state,
+            reason: shown.reason,
+            created: shown.created_at.timestamp(),
+            next: shown.next_attempt_at.map(|at| at.timestamp()),
+            settled: shown.settled_at.map(|at| at.timestamp()),
+            may_have_arrived: shown.may_have_arrived,
+            attempts: shown.attempts.0.into_iter().map(Attempt::from).collect(),
+        }
+    }
+}
+
+impl From<notifications::Attempt> for Attempt {
+    fn from(attempt: notifications::Attempt) -> Self {
+        Self {
+            n: attempt.n,
+            time: attempt.began_at.timestamp(),
+            latency_ms: attempt.latency_ms,
+            status_code: attempt.http_status,
+            error: attempt.error,
+            answer: attempt.answer,
+            may_have_arrived: attempt.may_have_arrived,
+        }
+    }
+}

@@ -1,0 +1,118 @@
+//! What a receiver says may hold what it was sent: many an error page repeats the request. It is kept and shown without
+//! what is secret.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD_NO_PAD;
+use reqwest::Url;
+
+use super::facts::escaped;
+use crate::config::Secret;
+
+const HIDDEN: &str = "(hidden)";
+/// Bytes of a secret's beginning that are hidden where a text was cut off within it.
+const BEGINNING: usize = 4;
+/// Bytes from which on a part of an encoded secret says anything.
+const TELLING: usize = 8;
+/// Bytes from which on a part of a URL is a key, and no word such as `services`.
+const KEY: usize = 12;
+
+/// Takes every secret out of a text, in whatever form a receiver may have seen it.
+pub(super) fn hide(text: &mut String, secrets: &[&Secret]) {
+    let mut forms: Vec<String> = secrets
+        .iter()
+        .flat_map(|secret| forms(secret.expose()))
+        .collect();
+    // what holds another one first
+    forms.sort_by_key(|form| std::cmp::Reverse(form.len()));
+    for form in forms {
+        *text = text.replace(&form, HIDDEN);
+        let mut cuts = (BEGINNING..form.len()).rev();
+        if let Some(cut) = cuts.find(|cut| form.get(..*cut).is_some_and(|cut| text.ends_with(cut)))
+        {
+            text.truncate(text.len() - cut);
+            text.push_str(HIDDEN);
+        }
+    }
+}
+
+/// As it is, in JSON, in a form, in basic authentication; and of a URL what a receiver sees of it.
+fn forms(secret: &str) -> Vec<String> {
+    let mut seen = vec![secret.to_owned()];
+    if let Ok(url) = Url::parse(secret) {
+        let path = url.path().to_owned();
+        let parts = url.path_segments().into_iter().flatten().map(str::to_owned);
+        let query = url.query_pairs().map(|(_, value)| value.into_owned());
+        let parts = parts.chain(query).chain(url.password().map(str::to_owned));
+        let parts = parts.chain(url.query().map(str::to_owned)).chain([path]);
+        seen.extend(parts.filter(|part| part.len() >= KEY));
+    }
+    let in_json = |text: &String| {
+        let json = serde_json::Value::from(text.as_str()).to_string();
+        json[1..json.len() - 1].to_owned()
+    };
+    let encoded: Vec<String> = seen.iter().map(in_json).collect();
+    let in_form: Vec<String> = seen.iter().map(|text| escaped(text)).collect();
+    seen.extend(encoded.into_iter().chain(in_form));
+    seen.extend((0..3).filter_map(|before| in_base64(secret, before)));
+    seen.retain(|form| !form.is_empty());
+    seen
+}
+
+/// What is the same of it whatever stands before it, where that has so many bytes more than a multiple of three.
+fn in_base64(secret: &str, before: usize) -> Option<String> {
+    let mut bytes = vec![0; before];
+    bytes.extend_from_slice(secret.as_bytes());
+    let text = STANDARD_NO_PAD.encode(&bytes);
+    let own = text.get((before * 8).div_ceil(6)..bytes.len() * 8 / 6)?;
+    (own.len() >= TELLING).then(|| own.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn hidden(text: &str, secrets: &[&str]) -> String {
+        let secrets: Vec<Secret> = secrets.iter().map(|secret| (*secret).into()).collect();
+        let mut text = text.to_owned();
+        hide(&mut text, &secrets.iter().collect::<Vec<_>>());
+        text
+    }
+
+    #[test]
+    fn a_secret_is_hidden_in_every_form() {
+        let key = "k3y+with/\"quotes\"";
+        for (text, expected) in [
+            ("key k3y+with/\"quotes\"!", "key (hidden)!"),
+            (r#"{"key":"k3y+with/\"quotes\""}"#, r#"{"key":"(hidden)"}"#),
+            ("key=k3y%2Bwith%2F%22quotes%22&a=b", "key=(hidden)&a=b"),
+            ("cut off: k3y+wi", "cut off: (hidden)"),
+            ("nothing: k3y", "nothing: k3y"),
+        ] {
+            assert_eq!(hidden(text, &[key]), expected, "{text}");
+        }
+        for user in ["", "u", "us", "use"] {
+            let text = base64::engine::general_purpose::STANDARD.encode(format!("{user}:{key}"));
+            let left = hidden(&text, &[key]);
+            assert!(
+                left.contains(HIDDEN) && left.len() < 8 + HIDDEN.len(),
+                "{left}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_url_is_hidden_as_its_receiver_sees_it() {
+        let url = "https://u:password1@hooks.example/services/T0/B0000000000?token=0123456789";
+        for (text, expected) in [
+            (
+                "Cannot POST /services/T0/B0000000000",
+                "Cannot POST (hidden)",
+            ),
+            ("no service B0000000000", "no service (hidden)"),
+            ("bad token 0123456789", "bad token (hidden)"),
+            ("hooks.example says no to T0", "hooks.example says no to T0"),
+        ] {
+            assert_eq!(hidden(text, &[url]), expected, "{text}");
+        }
+    }
+}
