@@ -14,7 +14,7 @@ const BEGINNING: usize = 4;
 /// Bytes from which on a part of an encoded secret says anything.
 const TELLING: usize = 8;
 /// Bytes from which on a part of a URL is a key, and no word such as `services`.
-const KEY: usize = 12;
+const KEY: usize = 10;
 
 /// Takes every secret out of a text, in whatever form a receiver may have seen it.
 pub(super) fn hide(text: &mut String, secrets: &[&Secret]) {
