@@ -23,6 +23,34 @@ alter table notifications
 -- The API's list by channel.
 create index notifications_of_a_channel on notifications (channel, notification_id);
 
+-- Not null: resumed, and it has not run since. What is told of its alert waits for what that run finds.
+alter table check_state add column resumed boolean;
+
+-- As before, but for what was resumed.
+create or replace function suppression_of(alert alerts) returns table (reason text) stable language sql as $$
+    select case
+        when alert.priority = 0 then 'priority 0'
+        when alert.parent_id is not null then 'flood'
+        when alert.host_id is not null
+             and exists (select from maintenances m where m.ends_at > now() and m.starts_at <= now())
+             and exists (select from hosts h cross join lateral maintenances_at(now(), alert.hostname, h.roles, alert.check_name) m where h.host_id = alert.host_id)
+            then 'maintenance'
+        when alert.kind = 'check' then (
+            select case
+                when s.flap_until > now() and not alert.is_of_flapping then 'flapping'
+                when s.unreachable then 'unreachable'
+                when s.suspended or s.resumed then 'suspended'
+            end
+            from check_state s where s.check_id = alert.check_id)
+        when alert.kind = 'host' and not alert.is_of_flapping
+             and exists (select from hosts h where h.host_id = alert.host_id and h.flap_until > now())
+            then 'flapping'
+        -- a burst that healed before anybody was told of it
+        when alert.kind = 'flood' and not exists (select from alerts m where m.parent_id = alert.alert_id and m.closed_at is null)
+            then 'recovered'
+    end
+$$;
+
 -- Token buckets: how many messages may be sent with a key just now, whoever sends them.
 create table send_rates (
     -- provider and the beginning of the SHA-256 of the key

@@ -86,7 +86,7 @@ fn config(task: &Task) -> anyhow::Result<Config> {
         check_key: Some(task.check_key.clone()),
         thresholds: Thresholds::default(),
         pause_file: None,
-        idle_connections_per_agent: 32,
+        idle_connections_per_agent: 64,
         notifications_expiration_s: 172_800,
         public_url: None,
         channels,

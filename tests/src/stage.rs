@@ -182,7 +182,7 @@ fn defaults() -> stalker_worker::Config {
         check_key: Some(CHECK_KEY.to_owned()),
         thresholds: Thresholds::default(),
         pause_file: None,
-        idle_connections_per_agent: 32,
+        idle_connections_per_agent: 64,
         notifications_expiration_s: 172_800,
         public_url: None,
         channels: BTreeMap::new(),

@@ -25,8 +25,8 @@ const HEAD: Duration = Duration::from_secs(10);
 /// How long a connection may idle. Well above the 90 s for which servers keep theirs, so that it is the server that
 /// closes and no request meets a connection that is just going away.
 const IDLE: Duration = Duration::from_secs(300);
-/// Connections at a time; more wait to be accepted.
-const CONNECTIONS: usize = 256;
+/// Connections at a time; more wait to be accepted. Room for what eight workers keep (`idle_connections_per_agent`).
+const CONNECTIONS: usize = 512;
 /// A caller sends a request line and a few headers.
 const HEAD_BYTES: usize = 16 * 1024;
 /// After an accept that failed: the usual reason, too many open files, does not go away by itself.

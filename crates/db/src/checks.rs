@@ -186,13 +186,15 @@ pub async fn run_at(pool: &PgPool, check_id: i64, at: Option<DateTime<Utc>>) -> 
     Ok(done.rows_affected() == 1)
 }
 
-/// Suspends or resumes a check; what is resumed runs at once. False if there is no such check.
+/// Suspends or resumes a check; what is resumed runs at once, and until then nobody is told of it. False if there is no such check.
 ///
 /// # Errors
 /// If the database does not answer.
 pub async fn set_suspended(pool: &PgPool, check_id: i64, suspended: bool) -> sqlx::Result<bool> {
     let done = sqlx::query!(
-        "update check_state set suspended = $2, rush_at = case when suspended and not $2 then now() else rush_at end
+        "update check_state
+         set suspended = $2, rush_at = case when suspended and not $2 then now() else rush_at end,
+             resumed = case when suspended and not $2 then true when not $2 then resumed end
          where check_id = $1 and not removed",
         check_id,
         suspended

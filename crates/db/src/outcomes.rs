@@ -197,7 +197,7 @@ async fn record_states(
         set lease = null, leased_until = null,
             status = r.status, unreachable = r.unreachable, hard = r.hard, fails = r.fails,
             since = case when r.begins then now() else s.since end,
-            last_at = now(), latency_us = r.latency_us,
+            last_at = now(), resumed = null, latency_us = r.latency_us,
             out = case when s.out is distinct from r.out then r.out else s.out end,
             flips = case when r.flipped is null then s.flips else (s.flips || r.flipped)[cardinality(s.flips) + 2 - r.flips_kept :] end,
             flap_since = case when r.flipped is null then s.flap_since else r.flap_since end,

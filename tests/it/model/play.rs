@@ -191,7 +191,7 @@ impl Play {
         let all_is_seen = self.world.cut.is_empty();
         self.reference.reconcile(&seen, &self.paged, all_is_seen)?;
         self.reference.tell(&sent, &self.world)?;
-        (self.world.senders_died, self.world.resumed) = (false, None);
+        self.world.senders_died = false;
         self.examine().await
     }
 

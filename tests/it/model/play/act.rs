@@ -235,7 +235,6 @@ impl Play {
         self.begin();
         self.stage.suspend(check, false).await;
         self.reference.suspend(check, false);
-        self.world.resumed = Some(check.to_owned());
         let outcomes = self.outcomes(&[check.to_owned()]);
         self.reference.record(&outcomes);
         self.compare().await

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::rules::{REPEAT, Time};
-use super::{CheckName, Reference};
+use super::Reference;
 
 /// Everything is told here; what it does not take goes to [`BACKUP`].
 pub(in super::super) const PAGER: &str = stalker_tests::stage::PAGER;
@@ -30,8 +30,6 @@ pub(in super::super) struct World {
     pub(in super::super) cut: BTreeSet<&'static str>,
     /// Senders died within this event.
     pub(in super::super) senders_died: bool,
-    /// A check that was resumed within this event: until it has run, its alert is open and nothing suppresses it.
-    pub(in super::super) resumed: Option<CheckName>,
 }
 
 /// One alert and one channel.
@@ -105,7 +103,6 @@ struct Standing {
     suppressed: bool,
     held: bool,
     owned: bool,
-    resumed: bool,
     /// It closed within this event.
     closes: bool,
 }
@@ -162,8 +159,6 @@ impl Reference {
             suppressed: self.is_suppressed(alert),
             held: self.is_burst(),
             owned: self.is_owned(alert),
-            resumed: world.resumed.as_ref() == Some(&alert.full_name())
-                && alert.opened_at < self.began,
             closes: alert.closed_at.is_some_and(|at| at >= self.began),
         };
         let is_cut = world.cut.contains(channel);
@@ -192,7 +187,6 @@ impl Reference {
         let may = must
             || (is_sayable && (is_due || telling.last == Last::Trying))
             || (world.senders_died && telling.last == Last::Trying)
-            || standing.resumed
             // what waited for its time may go out at the very moment that ends its alert
             || (standing.closes && (telling.held || telling.last == Last::Trying));
         if triggers > 0 && !may {
