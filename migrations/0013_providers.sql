@@ -18,6 +18,8 @@ alter table channels
 alter table notifications
     -- the receiver asked not to be asked before
     add column waits_until timestamptz,
+    -- its next attempt was brought forward, because its channel took another message
+    add column hurried_at  timestamptz,
     drop constraint notifications_kind_is_known,
     add constraint notifications_kind_is_known check (kind in ('trigger', 'repeat', 'resolve', 'acknowledge'));
 -- The API's list by channel.
@@ -61,8 +63,8 @@ create table send_rates (
     refilled_at timestamptz not null
 ) with (fillfactor = 50);
 
--- As many of the wanted tokens as there are; null if none are wanted, which writes nothing. A bucket fills by `per_s` up to
--- `burst`, and is full at first. Whoever waits for another's transaction here may have an older now().
+-- As many of the wanted tokens as there are; null if none are wanted or there are none, which writes nothing. A bucket fills by
+-- `per_s` up to `burst`, and is full at first. Whoever waits for another's transaction here may have an older now().
 create function take_tokens(of_key text, wanted bigint, per_s double precision, burst double precision) returns bigint volatile language sql as $$
     insert into send_rates as r (rate_key, tokens, granted, refilled_at)
     select of_key, burst - least(wanted, floor(burst)), least(wanted, floor(burst)), now() where wanted > 0
@@ -70,6 +72,7 @@ create function take_tokens(of_key text, wanted bigint, per_s double precision, 
     set (tokens, granted, refilled_at) = (
         select filled.tokens - least(wanted, floor(filled.tokens)), least(wanted, floor(filled.tokens)), greatest(r.refilled_at, now())
         from (select least(burst, r.tokens + greatest(0, extract(epoch from now() - r.refilled_at)) * per_s) as tokens) as filled)
+    where least(burst, r.tokens + greatest(0, extract(epoch from now() - r.refilled_at)) * per_s) >= 1
     returning granted
 $$;
 
@@ -90,8 +93,8 @@ create index channel_tests_waiting on channel_tests (channel, test_id) where beg
 
 -- What has become of a channel's messages lately, and when it took the last one.
 create index notifications_settled on notifications (channel, settled_at, state) where settled_at is not null;
--- The API's lists by state and by host.
-create index notifications_in_a_state on notifications (state, notification_id);
+-- The API's lists by state, but for what nearly all are; and by host.
+create index notifications_in_a_state on notifications (state, notification_id) where state <> 'accepted';
 create index alerts_of_a_hostname on alerts (hostname, alert_id);
 
 -- What a channel has refused for good and another try could still deliver: the one home of this rule (decision 8).
@@ -104,9 +107,7 @@ create view dead_letters as
       and not exists (
         select from notifications later
         where later.alert_id = n.alert_id and later.channel = n.channel and later.notification_id > n.notification_id and later.state <> 'dropped'
-          and case n.kind when 'acknowledge' then later.kind = 'acknowledge'
-                          when 'resolve' then later.kind = 'resolve'
-                          else later.kind in ('trigger', 'repeat') end)
+          and (later.kind = 'resolve') = (n.kind = 'resolve') and later.kind <> 'acknowledge')
       -- with stable keys the resolve of an earlier episode would end a later one
       and not exists (
         select from notifications later

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use sqlx::PgPool;
 
-use crate::notifications::Attempt;
+use crate::notifications::{Attempt, dead_letters};
 
 /// A test that a worker has taken.
 #[derive(Debug, Clone)]
@@ -54,30 +54,36 @@ pub async fn ask(pool: &PgPool, channel: &str, asked_by: &str) -> sqlx::Result<O
     .await
 }
 
-/// Takes tests of these channels that somebody asked for within the last minute. A test that dies with its worker is not
+/// Takes up to `free` tests of these channels that somebody asked for within the last minute. A test that dies with its worker is not
 /// sent again: whoever asked for it sees that it did not end.
 ///
 /// # Errors
 /// If the database does not answer.
-pub async fn claim(pool: &PgPool, channels: &[String]) -> sqlx::Result<Vec<ClaimedTest>> {
+pub async fn claim(
+    pool: &PgPool,
+    channels: &[String],
+    free: usize,
+) -> sqlx::Result<Vec<ClaimedTest>> {
     sqlx::query_as!(
         ClaimedTest,
         r#"
         with asked as materialized (
             select test_id from channel_tests
             where began_at is null and channel = any ($1) and asked_at > now() - interval '1 min'
-            order by test_id limit 8 for no key update skip locked)
+            order by test_id limit $2 for no key update skip locked)
         update channel_tests set began_at = now()
         where test_id = any (array(select test_id from asked))
         returning test_id, channel, asked_by, asked_at
         "#,
         channels,
+        i64::try_from(free).unwrap_or(i64::MAX),
     )
     .fetch_all(pool)
     .await
 }
 
-/// Writes down how a test ended; `error` is none if it was accepted, and then a disabled channel is enabled again.
+/// Writes down how a test ended; `error` is none if it was accepted, and then a disabled channel is enabled again, and its
+/// dead letters have another try.
 ///
 /// # Errors
 /// If the database does not answer.
@@ -87,23 +93,29 @@ pub async fn settle(
     attempt: &Attempt,
     error: Option<&str>,
 ) -> sqlx::Result<()> {
+    let mut tx = pool.begin().await?;
     sqlx::query!(
-        r#"
-        with ended as (
-            update channel_tests set ended_at = now(), latency_ms = $2, http_status = $3, error = $4, answer = $5 where test_id = $1)
-        update channels set disabled_at = null, disabled_why = null
-        where name = $6 and disabled_at is not null and $4::text is null
-        "#,
+        "update channel_tests set ended_at = now(), latency_ms = $2, http_status = $3, error = $4, answer = $5 where test_id = $1",
         test.test_id,
         attempt.latency_ms,
         attempt.http_status,
         error,
         attempt.answer,
-        test.channel,
     )
-    .execute(pool)
+    .execute(&mut *tx)
     .await?;
-    Ok(())
+    if error.is_none() {
+        let enabled = sqlx::query!(
+            "update channels set disabled_at = null, disabled_why = null where name = $1 and disabled_at is not null",
+            test.channel,
+        )
+        .execute(&mut *tx)
+        .await?;
+        if enabled.rows_affected() > 0 {
+            dead_letters::retry(&mut tx, None, Some(&test.channel)).await?;
+        }
+    }
+    tx.commit().await
 }
 
 /// What has become of it.

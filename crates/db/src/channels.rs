@@ -36,6 +36,8 @@ pub struct Channel {
 pub struct Put {
     /// No longer configured.
     pub retired: Vec<String>,
+    /// With other settings than before.
+    pub changed: Vec<String>,
     /// Dead letters that are tried again, because their channel has other settings now.
     pub retried: usize,
 }
@@ -51,12 +53,17 @@ pub async fn put_configured(
     routes: &[Route],
 ) -> sqlx::Result<Put> {
     let mut tx = pool.begin().await?;
-    let put = put(&mut tx, channels, routes).await?;
+    let mut put = put(&mut tx, channels, routes).await?;
+    for channel in &put.changed {
+        put.retried += dead_letters::retry(&mut tx, None, Some(channel))
+            .await?
+            .len();
+    }
     tx.commit().await?;
     Ok(put)
 }
 
-/// As [`put_configured`], in a transaction that may still be given up.
+/// As [`put_configured`], in a transaction that may still be given up, and without another try for dead letters.
 pub(crate) async fn put(
     conn: &mut PgConnection,
     channels: &[Channel],
@@ -101,8 +108,7 @@ pub(crate) async fn put(
         .execute(&mut *conn)
         .await?;
         if was.is_some_and(|was| was != channel.settings_id) {
-            let retried = dead_letters::retry(&mut *conn, None, Some(&channel.name)).await?;
-            put.retried += retried.len();
+            put.changed.push(channel.name.clone());
         }
     }
     let names: Vec<String> = channels
@@ -190,11 +196,12 @@ pub async fn list(pool: &PgPool) -> sqlx::Result<Vec<Listed>> {
         r#"
         select c.name, c.provider, c.address, c.part_of, c.prefix, c.fallback, c.retired_at, c.disabled_at, c.disabled_why,
                waiting.pending as "pending!", waiting.sending as "sending!", waiting.oldest_s as oldest_pending_s,
-               (select count(*) from dead_letters d where d.channel = c.name) as "dead_letters!",
+               coalesce(dead.n, 0) as "dead_letters!",
                lately.accepted as "accepted_1h!", lately.refused as "refused_1h!", lately.dropped as "dropped_1h!", lately.superseded as "superseded_1h!",
                (select n.settled_at from notifications n
                 where n.channel = c.name and n.settled_at is not null and n.state = 'accepted' order by n.settled_at desc limit 1) as accepted_at
         from channels c
+        left join (select channel, count(*) as n from dead_letters group by channel) as dead on dead.channel = c.name
         cross join lateral (
             select count(*) filter (where n.state = 'pending') as pending, count(*) filter (where n.state = 'sending') as sending,
                    extract(epoch from now() - min(n.created_at) filter (where n.state = 'pending' and not n.is_held))::float8 as oldest_s

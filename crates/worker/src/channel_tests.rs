@@ -7,14 +7,24 @@ use reqwest::Client;
 use sqlx::PgPool;
 use stalker_db::channel_tests::{self, ClaimedTest};
 use stalker_db::notifications::{Attempt, AttemptEnd, ClaimedNotification};
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use crate::lane;
 use crate::notify::{Answer, Failure, Outlet};
 
 /// Between two looks for tests that somebody asks for: people wait for them.
 const EVERY: Duration = Duration::from_millis(500);
+/// Tests under way at the same time; more wait for another look, or another worker.
+const MOST: usize = 8;
+/// How often the end of a test is told, and how long after the one before: what it opened must not stay open there.
+const RESOLVES: [Duration; 3] = [
+    Duration::ZERO,
+    Duration::from_secs(1),
+    Duration::from_secs(4),
+];
 
-/// Looks for tests until `shutdown`, and makes them one after the other.
+/// Looks for tests until `shutdown`, and makes them. Those under way may end as other running jobs may.
 pub(crate) async fn run(
     outlets: &[Arc<Outlet>],
     client: &Client,
@@ -28,38 +38,47 @@ pub(crate) async fn run(
     if names.is_empty() {
         return;
     }
+    let mut under_way = JoinSet::new();
     loop {
         tokio::select! {
             () = tokio::time::sleep(EVERY) => {}
-            () = shutdown.cancelled() => return,
+            () = shutdown.cancelled() => break,
         }
-        match channel_tests::claim(pool, &names).await {
+        while under_way.try_join_next().is_some() {}
+        match channel_tests::claim(pool, &names, MOST - under_way.len()).await {
             Ok(tests) => {
-                let tests = tests.iter().filter_map(|test| {
-                    let outlet = outlets
-                        .iter()
-                        .find(|outlet| outlet.name() == test.channel)?;
-                    Some(make(test, outlet, client, pool))
-                });
-                futures::future::join_all(tests).await;
+                for test in tests {
+                    let named = |outlet: &&Arc<Outlet>| outlet.name() == test.channel;
+                    let Some(outlet) = outlets.iter().find(named) else {
+                        continue;
+                    };
+                    let (outlet, client, pool) = (outlet.clone(), client.clone(), pool.clone());
+                    under_way.spawn(async move { make(&test, &outlet, &client, &pool).await });
+                }
             }
             Err(error) => tracing::debug!(%error, "cannot look for tests of channels"),
         }
+    }
+    let ended = async { while under_way.join_next().await.is_some() {} };
+    if tokio::time::timeout(lane::DRAIN, ended).await.is_err() {
+        tracing::warn!("tests of channels were still under way");
     }
 }
 
 async fn make(test: &ClaimedTest, outlet: &Outlet, client: &Client, pool: &PgPool) {
     let began = Instant::now();
-    let mut answer = outlet
-        .send(client, &message(test, outlet, "trigger"), None)
-        .await;
-    if answer.failure.is_none() && outlet.channel().protocol().keeps_incidents() {
-        // or it would stay open there
-        answer = outlet
-            .send(client, &message(test, outlet, "resolve"), None)
-            .await;
+    let mut answers = Vec::new();
+    for priority in outlet.channel().priorities_of_keys() {
+        answers.push(try_key(test, outlet, client, priority).await);
     }
-    let latency_ms = i32::try_from(began.elapsed().as_millis()).unwrap_or(i32::MAX);
+    let failed = answers.iter().position(|answer| answer.failure.is_some());
+    // there is a key, or none, which is told too
+    let Some(answer) = failed
+        .map(|index| answers.swap_remove(index))
+        .or_else(|| answers.pop())
+    else {
+        return;
+    };
     let error = why(&answer);
     match &error {
         None => tracing::info!(channel = test.channel, by = test.asked_by, "test accepted"),
@@ -73,13 +92,37 @@ async fn make(test: &ClaimedTest, outlet: &Outlet, client: &Client, pool: &PgPoo
     let attempt = Attempt {
         end: AttemptEnd::Accepted,
         may_have_arrived: answer.may_have_arrived,
-        latency_ms,
+        latency_ms: i32::try_from(began.elapsed().as_millis()).unwrap_or(i32::MAX),
         http_status: answer.http_status.map(i32::from),
         answer: answer.excerpt,
         secret_id: None,
     };
     if let Err(error) = channel_tests::settle(pool, test, &attempt, error.as_deref()).await {
         tracing::warn!(%error, channel = test.channel, "cannot write down how a test ended");
+    }
+}
+
+/// Tells it with the key of a priority, and what may stand open there since, to be over. Returns the first failure.
+async fn try_key(test: &ClaimedTest, outlet: &Outlet, client: &Client, priority: i16) -> Answer {
+    let trigger = message(test, outlet, priority, "trigger");
+    let told = outlet.send(client, &trigger, None).await;
+    if !told.may_have_arrived || !outlet.channel().protocol().keeps_incidents() {
+        return told;
+    }
+    let resolve = message(test, outlet, priority, "resolve");
+    let mut over = None;
+    for pause in RESOLVES {
+        tokio::time::sleep(pause).await;
+        let answer = outlet.send(client, &resolve, None).await;
+        let is_final = !matches!(answer.failure, Some(Failure::Passing { .. }));
+        over = Some(answer);
+        if is_final {
+            break;
+        }
+    }
+    match over {
+        Some(over) if told.failure.is_none() => over,
+        _ => told,
     }
 }
 
@@ -92,7 +135,7 @@ fn why(answer: &Answer) -> Option<String> {
 }
 
 /// A message of no alert.
-fn message(test: &ClaimedTest, outlet: &Outlet, kind: &str) -> ClaimedNotification {
+fn message(test: &ClaimedTest, outlet: &Outlet, priority: i16, kind: &str) -> ClaimedNotification {
     ClaimedNotification {
         notification_id: test.test_id,
         lease: 0,
@@ -104,7 +147,7 @@ fn message(test: &ClaimedTest, outlet: &Outlet, kind: &str) -> ClaimedNotificati
         hostname: String::new(),
         ip: String::new(),
         check_name: String::new(),
-        priority: 2,
+        priority,
         status: None,
         fails: 0,
         out: String::new(),

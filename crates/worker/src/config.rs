@@ -233,6 +233,14 @@ impl Channel {
         all.into_iter().find(is_named).or(of_today)
     }
 
+    /// One for each key of today: a test tries them all. The less urgent one where they are the same.
+    pub(crate) fn priorities_of_keys(&self) -> Vec<i16> {
+        match self.protocol().keys().of_today {
+            [one, two] if one != two => vec![1, 2],
+            _ => vec![2],
+        }
+    }
+
     /// All that is secret of it.
     pub(crate) fn secrets(&self) -> Vec<&Secret> {
         let protocol = self.protocol();
@@ -253,9 +261,10 @@ impl Channel {
         }
     }
 
-    /// How much may be sent, by whom this is known: channels that share a key share its rate.
+    /// How much may be sent, by whom this is known: channels of one receiver share its rate.
     pub(crate) fn rate(&self) -> Option<Rate> {
-        let own = self.protocol().rate();
+        let protocol = self.protocol();
+        let own = protocol.rate();
         let rate = match (self.rate_per_minute, own) {
             (Some(per_minute), own) => notify::Rate {
                 per_minute,
@@ -266,26 +275,21 @@ impl Channel {
             (None, own) => own?,
         };
         Some(Rate {
-            key: format!("{} {}", self.provider_name(), self.identity()),
+            key: format!(
+                "{} {}",
+                self.provider_name(),
+                notify::digest(&protocol.counted_by())
+            ),
             per_s: rate.per_minute / 60.0,
             burst: rate.burst,
         })
     }
 
-    /// Says where this leads, and with which secrets, and nothing of them.
-    fn identity(&self) -> String {
-        let protocol = self.protocol();
-        let keys = protocol.keys().of_today.into_iter().flatten();
-        let secrets: Vec<&str> = keys
-            .chain(protocol.other_secrets())
-            .map(Secret::expose)
-            .collect();
-        secret_id(&format!(
-            "{} {} {}",
-            self.provider_name(),
-            protocol.address(),
-            secrets.join(" ")
-        ))
+    /// Says which settings these are, all of them, and nothing of those that are secret: with others, what was refused is
+    /// worth another try.
+    fn settings_id(&self) -> String {
+        let secrets: Vec<&str> = self.secrets().into_iter().map(Secret::expose).collect();
+        notify::digest(&format!("{self:?} {}", secrets.join(" ")))
     }
 
     /// What the database knows of it: everything but its secrets.
@@ -298,7 +302,7 @@ impl Channel {
             stable_keys: self.stable_keys,
             repeat_s: i32::try_from(repeat_s).unwrap_or(i32::MAX),
             fallback: self.fallback.clone(),
-            settings_id: self.identity(),
+            settings_id: self.settings_id(),
             part_of: self.part_of.clone(),
             address: protocol.address(),
             takes_acknowledge: protocol.takes_acknowledge(),
@@ -335,6 +339,10 @@ impl Channel {
 /// Which setting, and what is wrong with it.
 pub fn validate(channels: &BTreeMap<String, Channel>, routes: &[Route]) -> anyhow::Result<()> {
     for (name, channel) in channels {
+        ensure!(
+            !name.contains('/'),
+            "channels.{name}: a name has no slash; what comes behind one is a recipient"
+        );
         channel
             .validate()
             .with_context(|| format!("channels.{name}"))?;

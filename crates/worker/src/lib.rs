@@ -55,7 +55,7 @@ pub async fn run_with<P: Probe>(
     }
     let names: Vec<&String> = config.channels.keys().collect();
     let outlets = outlets(&config)?;
-    let client = notify::client()?;
+    let client = notify::client(config.channels.values())?;
     tracing::info!(slots = config.slots, channels = ?names, "worker runs");
     let behind = replica::Behind::default();
     let beating = replica::run(pools.clone(), behind.clone(), shutdown.clone());

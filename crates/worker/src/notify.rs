@@ -33,6 +33,8 @@ use text::{Defaults, Escape, Texts};
 
 /// Messages under way at the same time on one channel, where the provider says nothing else.
 const CONCURRENCY: usize = 8;
+/// The longest wait for a connection.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What a provider is: how it is reached, what it may be asked, and how it is told.
 pub(crate) trait Protocol: Send + Sync {
@@ -47,7 +49,7 @@ pub(crate) trait Protocol: Send + Sync {
         Keys::default()
     }
 
-    /// Everything else that is secret and decides where a message arrives: other settings give dead letters another try.
+    /// Everything else that is secret.
     fn other_secrets(&self) -> Vec<&Secret> {
         Vec::new()
     }
@@ -55,6 +57,13 @@ pub(crate) trait Protocol: Send + Sync {
     /// How much the target takes, if it says so.
     fn rate(&self) -> Option<Rate> {
         None
+    }
+
+    /// Whose messages the target counts, beside the key that one is sent with. Is never shown.
+    fn counted_by(&self) -> String {
+        let secrets = self.other_secrets().into_iter().map(Secret::expose);
+        let parts: Vec<&str> = secrets.collect();
+        format!("{} {}", self.address(), parts.join(" "))
     }
 
     /// How many messages may be under way at the same time.
@@ -74,6 +83,11 @@ pub(crate) trait Protocol: Send + Sync {
 
     /// It can be told who takes care of an alert.
     fn takes_acknowledge(&self) -> bool {
+        false
+    }
+
+    /// Its messages show the check as it is now, all of it.
+    fn shows_check(&self) -> bool {
         false
     }
 
@@ -104,7 +118,7 @@ pub(crate) struct Message<'a> {
     pub(crate) notification: &'a ClaimedNotification,
     /// What people are told of it.
     pub(crate) facts: Facts,
-    /// The check as it is now.
+    /// The check as it is now, if [`Protocol::shows_check`].
     pub(crate) check: Option<wire::Check>,
     /// The key to send it with.
     pub(crate) key: Option<&'a Secret>,
@@ -242,9 +256,15 @@ impl Message<'_> {
     }
 }
 
-/// The client that all providers share. A redirect could carry a secret to somebody else.
-pub(crate) fn client() -> anyhow::Result<Client> {
+/// The client that all providers share. A redirect could carry a secret to somebody else. Connections must stand well within
+/// the shortest time-out: of a request that had none it is known that it has not arrived.
+pub(crate) fn client<'a>(
+    channels: impl IntoIterator<Item = &'a Channel>,
+) -> anyhow::Result<Client> {
+    let timeouts = channels.into_iter().map(Channel::timeout);
+    let shortest = timeouts.min().unwrap_or(CONNECT_TIMEOUT);
     Ok(Client::builder()
+        .connect_timeout(CONNECT_TIMEOUT.min(shortest / 2))
         .redirect(reqwest::redirect::Policy::none())
         .user_agent(concat!("Stalker/", env!("CARGO_PKG_VERSION")))
         .build()?)
@@ -280,7 +300,8 @@ pub(crate) fn secret_id(secret: &str) -> String {
     hex(secret, 4)
 }
 
-fn digest(text: &str) -> String {
+/// Says which text it was, and nothing of it.
+pub(crate) fn digest(text: &str) -> String {
     hex(text, 12)
 }
 

@@ -17,6 +17,9 @@ use crate::notify::{self, Failure, Outlet};
 
 /// How long to wait for a hint from the recorder. Other workers' notifications are found this late.
 const REST: Duration = Duration::from_millis(250);
+/// How long a message may wait for the details of its check.
+const CHECK_TIMEOUT: Duration = Duration::from_secs(2);
+
 pub(crate) async fn run(
     outlets: Vec<Arc<Outlet>>,
     client: Client,
@@ -119,7 +122,7 @@ impl Delivery {
         }
         let key = self.outlet.channel().key(notification);
         let attempt = Attempt {
-            end: end(answer.failure, notification.attempt),
+            end: end(answer.failure, answer.http_status, notification.attempt),
             may_have_arrived: answer.may_have_arrived,
             latency_ms: i32::try_from(began.elapsed().as_millis()).unwrap_or(i32::MAX),
             http_status: answer.http_status.map(i32::from),
@@ -132,9 +135,14 @@ impl Delivery {
         }
     }
 
-    /// The check as it is now, for messages that show all of it; none if it was deleted, or the alert is a host's.
+    /// The check as it is now, for messages that show all of it; none if it was deleted, or the alert is a host's. What the
+    /// alert remembers will do, where the database is slow.
     async fn check(&self, notification: &ClaimedNotification) -> Option<wire::Check> {
-        let check = checks::find(&self.pool, notification.check_id?).await;
+        if !self.outlet.channel().protocol().shows_check() {
+            return None;
+        }
+        let check = checks::find(&self.pool, notification.check_id?);
+        let check = tokio::time::timeout(CHECK_TIMEOUT, check).await.ok()?;
         check.ok().flatten().map(wire::Check::from)
     }
 
@@ -194,7 +202,7 @@ impl Delivery {
     }
 }
 
-fn end(failure: Option<Failure>, attempt: i32) -> AttemptEnd {
+fn end(failure: Option<Failure>, http_status: Option<u16>, attempt: i32) -> AttemptEnd {
     match failure {
         None => AttemptEnd::Accepted,
         Some(Failure::Final(why)) => AttemptEnd::Refused(why),
@@ -204,7 +212,8 @@ fn end(failure: Option<Failure>, attempt: i32) -> AttemptEnd {
             AttemptEnd::Retry {
                 why,
                 after_ms: i64::try_from(after.as_millis()).unwrap_or(i64::MAX),
-                is_asked: retry_after.is_some(),
+                // whoever says "too many" means later, also without a time
+                is_asked: retry_after.is_some() || http_status == Some(429),
             }
         }
     }

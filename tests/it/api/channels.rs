@@ -91,7 +91,7 @@ async fn alert_routes_are_listed_in_their_order() {
 async fn take(served: &Served, channel: &str) -> ClaimedTest {
     let channels = [channel.to_owned()];
     until("a test is asked for", PATIENCE, async || {
-        let claimed = channel_tests::claim(served.pool(), &channels).await;
+        let claimed = channel_tests::claim(served.pool(), &channels, 1).await;
         claimed.expect("tests can be claimed").pop()
     })
     .await
@@ -139,6 +139,14 @@ async fn a_test_is_answered_with_how_it_went() {
     let expected = json!({"accepted": true, "latency_ms": 42, "status_code": 200, "error": null, "answer": "as you like"});
     assert_eq!(answer, (StatusCode::OK, expected));
     assert_eq!(disabled().await, 0);
+    // what it had refused may be taken now
+    let channels = served.api.read("/channels/").await;
+    let sms = &channels["channels"][2];
+    assert_eq!(
+        (&sms["pending"], &sms["dead_letters"]),
+        (&json!(1), &json!(0)),
+        "{sms}"
+    );
 }
 
 #[tokio::test]

@@ -131,9 +131,17 @@ async fn a_dead_letter_is_tried_again() {
         .restart(|i| i.set("channels.pager.service_key", "the-right-key"))
         .await;
     stage.told(&["trigger accepted 3"]).await;
+    // whatever else is changed may be what was wrong
+    receiver.answer_next([400]);
     stage.recover("check_a");
     stage
-        .told(&["trigger accepted 3", "resolve accepted 1"])
+        .told(&["trigger accepted 3", "resolve refused 1"])
+        .await;
+    stage
+        .restart(|i| i.set("channels.pager.prefix", "mended:"))
+        .await;
+    stage
+        .told(&["trigger accepted 3", "resolve accepted 2"])
         .await;
     let said = stage.stalkerd(&["notifications", "retry", &id]).await;
     assert!(said.contains("is no dead letter"), "{said}");

@@ -28,6 +28,15 @@ async fn a_channel_is_tested_and_how_it_does_is_shown_without_its_secrets() {
     );
     receiver.answer_next([400]);
     assert_eq!(test(&stage.api).await, (json!(false), json!(400)));
+    // what may have arrived is closed as well, however often that has to be said
+    receiver.answer_next([500, 503]);
+    assert_eq!(test(&stage.api).await, (json!(false), json!(500)));
+    let told = receiver.received();
+    let told: Vec<_> = told[3..]
+        .iter()
+        .map(|r| (r.text("event_type"), r.answer))
+        .collect();
+    assert_eq!(told, [("trigger", 500), ("resolve", 503), ("resolve", 200)]);
 
     stage.fail("check_a");
     stage.register(&["check_a"]).await;

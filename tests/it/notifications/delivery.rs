@@ -7,7 +7,7 @@ use stalker_tests::receiver::Receiver;
 use stalker_tests::server::{CHECK_KEY, Installation};
 use stalker_tests::until::{stays, until_seen};
 
-use super::reception::{Answer, ClosedPort, Judge};
+use super::reception::{Answer, ClosedPort, FullPort, Judge};
 use super::*;
 
 /// 400 is an answer: a dead letter. It never arrived, so its recovery is nobody's business.
@@ -216,4 +216,22 @@ async fn a_killed_senders_message_is_sent_again() {
     let why = rows(database.pool(), "select error from attempts where n = 1").await;
     assert_eq!(why, ["its sender died"]);
     assert_eq!(owed(database.pool()).await, 0);
+}
+
+/// A receiver that does not even take the connection has not been told: that is no possible repeat, and nothing to resolve.
+#[tokio::test]
+async fn what_found_no_connection_has_not_arrived() {
+    let port = FullPort::new().await;
+    let stage = Stage::start(|i| {
+        i.channel("pager", &port.url())
+            .set("channels.pager.timeout", 2)
+    })
+    .await;
+    stage.fail("check_a");
+    stage.register(&["check_a"]).await;
+    stage.told(&["trigger pending 1"]).await;
+    let arrived = "select concat_ws(' ', n.may_have_arrived, t.may_have_arrived) from notifications n join attempts t using (notification_id)";
+    assert_eq!(rows(stage.pool(), arrived).await, ["f f"]);
+    stage.recover("check_a");
+    stage.told(&["trigger superseded 1"]).await;
 }

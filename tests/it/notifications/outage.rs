@@ -274,4 +274,22 @@ async fn what_was_put_off_is_hurried() {
     )
     .await;
     assert_eq!(soon, ["put off", "soon"]);
+
+    // one that is not taken itself is not tried all the time because others are
+    let put_off = async || {
+        let put_off = "update notifications set next_attempt_at = now() + interval '5 min' where dedup_key = 'put off'";
+        sqlx::query(put_off)
+            .execute(database.pool())
+            .await
+            .expect("the table is as expected");
+        notifications::hurry(database.pool(), "pager")
+            .await
+            .expect("the database answers")
+    };
+    assert_eq!(put_off().await, 0);
+    sqlx::query("update notifications set hurried_at = hurried_at - interval '10 min'")
+        .execute(database.pool())
+        .await
+        .expect("the table is as expected");
+    assert_eq!(put_off().await, 1);
 }

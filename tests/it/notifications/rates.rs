@@ -1,5 +1,7 @@
 //! How much a target takes: a bucket of tokens that everybody shares who sends with the same key.
 
+use stalker_db::notifications::{self, Rate, SecretIds};
+use stalker_tests::fixture::{Past, add_checks};
 use stalker_tests::stage::{PAGER, Stage, http_channel};
 
 use super::*;
@@ -56,6 +58,54 @@ async fn a_bucket_is_shared_by_all_who_have_its_key() {
     never_too_many(&times);
     let buckets = "select count(*) from send_rates";
     assert_eq!(stage.count(buckets).await, 1, "the chat has none");
+}
+
+/// Receivers count each key for itself: the less urgent does not take the place of the urgent.
+#[tokio::test]
+async fn each_key_has_its_own_bucket() {
+    let database = TestDatabase::new().await;
+    add_checks(database.pool(), "web1", 6, 3600, Past::Healthy).await;
+    sqlx::raw_sql("insert into channels (name, provider, repeat_s) values ('pager', 'pagerduty', 3600);
+             insert into alerts (kind, host_id, check_id, hostname, check_name, priority, status)
+                 select 'check', 1, n, 'web1', 'check_' || n, 1 + n % 2, 2 from generate_series(1, 6) n;
+             insert into alert_targets (alert_id, channel, why) select alert_id, 'pager', '' from alerts;
+             insert into notifications (alert_id, channel, kind, dedup_key) select alert_id, 'pager', 'trigger', alert_id from alerts;").execute(database.pool()).await.expect("the tables are as expected");
+    let ids = SecretIds {
+        of_today: [Some("one".to_owned()), Some("two".to_owned())],
+        known: vec!["one".to_owned(), "two".to_owned()],
+    };
+    let rate = Rate {
+        key: "pagerduty".to_owned(),
+        per_s: 1e-9,
+        burst: 2.0,
+    };
+    let claim = async |lease: i64| {
+        let taken =
+            notifications::claim_due(database.pool(), "pager", &ids, Some(&rate), 10, lease, 60)
+                .await;
+        let taken = taken.expect("the database answers");
+        taken
+            .iter()
+            .map(|n| (n.priority, n.secret_id.clone().unwrap_or_default()))
+            .collect::<Vec<_>>()
+    };
+    let mut taken = claim(1).await;
+    taken.sort_unstable();
+    let [one, two] = [(1, "one".to_owned()), (2, "two".to_owned())];
+    assert_eq!(taken, [one.clone(), one, two.clone(), two]);
+    assert_eq!(claim(2).await, []);
+    let written = async || {
+        rows(
+            database.pool(),
+            "select xmin::text from send_rates order by rate_key",
+        )
+        .await
+    };
+    let before = written().await;
+    assert_eq!(before.len(), 2);
+    assert_eq!(claim(3).await, []);
+    // asked often, and has nothing: that is no reason to write. A lock is not seen in xmin.
+    assert_eq!(written().await, before);
 }
 
 async fn stage() -> Stage {

@@ -1,13 +1,14 @@
 //! Receivers for what the ordinary one cannot do: answers that depend on what was said, and none at all.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use axum::Json;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use serde_json::Value;
-use tokio::net::{TcpListener, TcpSocket};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::task::JoinHandle;
 
 /// How a message is answered.
@@ -102,6 +103,47 @@ impl ClosedPort {
         self.0
             .listen(16)
             .expect("a bound socket can be listened on")
+    }
+}
+
+/// A port where connections hang: it is listened on, nobody takes what comes, and there is room for no more.
+pub(super) struct FullPort {
+    listener: TcpListener,
+    _waiting: Vec<TcpStream>,
+}
+
+impl FullPort {
+    pub(super) async fn new() -> Self {
+        let socket = TcpSocket::new_v4().expect("there is IPv4");
+        socket
+            .bind(([127, 0, 0, 1], 0).into())
+            .expect("loopback has a free port");
+        let listener = socket.listen(0).expect("a bound socket can be listened on");
+        let address = listener
+            .local_addr()
+            .expect("a bound listener has an address");
+        let mut waiting = Vec::new();
+        // until one hangs: how many fit is the system's
+        loop {
+            let connecting = TcpStream::connect(address);
+            match tokio::time::timeout(Duration::from_millis(300), connecting).await {
+                Ok(connected) => waiting.push(connected.expect("loopback can be reached")),
+                Err(_) => break,
+            }
+            assert!(waiting.len() < 10, "the port is never full");
+        }
+        Self {
+            listener,
+            _waiting: waiting,
+        }
+    }
+
+    pub(super) fn url(&self) -> String {
+        let address = self
+            .listener
+            .local_addr()
+            .expect("a bound listener has an address");
+        format!("http://{address}/")
     }
 }
 

@@ -175,7 +175,7 @@ async fn list_notifications(
     params(("id" = String, Path, description = "Id of the notification")),
     security(("api_key" = [])),
     responses(
-        (status = 200, description = "It is sent now", body = Success),
+        (status = 200, description = "It waits for its turn again; what holds it is its `reason`", body = Success),
         (status = 409, description = "It is no dead letter; the document says why", body = Problem, content_type = "application/problem+json"),
         Unknown,
         Failures,

@@ -60,6 +60,10 @@ fn dangerous_combinations_are_refused() {
     refuses("worker.slot = 3", "unknown field: found `slot`");
     refuses("[channels.x]\nprovider = 'pigeon'", "pigeon");
     refuses(
+        "[channels.'a/b']\nprovider = 'http'\nurl = 'http://h/'",
+        "channels.a/b: a name has no slash",
+    );
+    refuses(
         "[channels.x]\nprovider = 'http'\nurl = 'http://h/'\nservice_keys = 'a'",
         "service_keys",
     );

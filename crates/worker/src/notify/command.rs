@@ -66,8 +66,9 @@ impl Protocol for CommandChannel {
         Ok(())
     }
 
+    /// Its program: an argument may be a secret.
     fn address(&self) -> String {
-        self.command.join(" ")
+        self.command.first().cloned().unwrap_or_default()
     }
 
     fn concurrency(&self) -> usize {

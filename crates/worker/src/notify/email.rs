@@ -89,6 +89,16 @@ impl Protocol for EmailChannel {
         2
     }
 
+    /// A server counts whatever its recipients.
+    fn counted_by(&self) -> String {
+        format!(
+            "{}:{} {}",
+            self.host,
+            self.port(),
+            self.user.as_deref().unwrap_or_default()
+        )
+    }
+
     fn send<'a>(&'a self, _: &'a Client, message: &'a Message<'_>) -> BoxFuture<'a, Answer> {
         async move {
             let by = Instant::now() + message.timeout;

@@ -2,12 +2,19 @@
 //! first line, how often, who takes care of it, a link, and why they are told late.
 
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Serialize;
 use stalker_db::notifications::ClaimedNotification;
 use stalker_domain::status::Status;
 
 /// After so long a message says why it comes late.
 const LATE: TimeDelta = TimeDelta::seconds(60);
+/// All but what RFC 3986 leaves alone.
+const ESCAPED: AsciiSet = NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~');
 
 /// The values that templates may use. Times are RFC 3339 in UTC.
 #[derive(Debug, Serialize)]
@@ -222,14 +229,7 @@ fn page(base: &str, about: &ClaimedNotification) -> String {
 
 /// As one part of a path.
 pub(crate) fn escaped(name: &str) -> String {
-    name.bytes()
-        .map(|byte| match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
-                char::from(byte).to_string()
-            }
-            byte => format!("%{byte:02X}"),
-        })
-        .collect()
+    utf8_percent_encode(name, &ESCAPED).to_string()
 }
 
 /// `45 s`, `12 min`, `3 h 5 min`, `2 d 4 h`.

@@ -3,6 +3,7 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
+use percent_encoding::percent_decode_str;
 use reqwest::Url;
 
 use super::facts::escaped;
@@ -13,8 +14,9 @@ const HIDDEN: &str = "(hidden)";
 const BEGINNING: usize = 4;
 /// Bytes from which on a part of an encoded secret says anything.
 const TELLING: usize = 8;
-/// Bytes from which on a part of a URL is a key, and no word such as `services`.
+/// Bytes from which on a part of a URL is a key, and no word such as `services`; and from which on, if it has a digit.
 const KEY: usize = 10;
+const KEY_WITH_DIGITS: usize = 5;
 
 /// Takes every secret out of a text, in whatever form a receiver may have seen it.
 pub(super) fn hide(text: &mut String, secrets: &[&Secret]) {
@@ -39,23 +41,44 @@ pub(super) fn hide(text: &mut String, secrets: &[&Secret]) {
 fn forms(secret: &str) -> Vec<String> {
     let mut seen = vec![secret.to_owned()];
     if let Ok(url) = Url::parse(secret) {
-        let path = url.path().to_owned();
-        let parts = url.path_segments().into_iter().flatten().map(str::to_owned);
-        let query = url.query_pairs().map(|(_, value)| value.into_owned());
-        let parts = parts.chain(query).chain(url.password().map(str::to_owned));
-        let parts = parts.chain(url.query().map(str::to_owned)).chain([path]);
-        seen.extend(parts.filter(|part| part.len() >= KEY));
+        seen.extend(seen_of(&url));
     }
-    let in_json = |text: &String| {
+    let in_json = seen.iter().map(|text| {
         let json = serde_json::Value::from(text.as_str()).to_string();
         json[1..json.len() - 1].to_owned()
-    };
-    let encoded: Vec<String> = seen.iter().map(in_json).collect();
-    let in_form: Vec<String> = seen.iter().map(|text| escaped(text)).collect();
-    seen.extend(encoded.into_iter().chain(in_form));
-    seen.extend((0..3).filter_map(|before| in_base64(secret, before)));
+    });
+    let in_form = seen.iter().map(|text| escaped(text));
+    let in_base64 = seen
+        .iter()
+        .flat_map(|text| (0..3).filter_map(|before| in_base64(text, before)));
+    let encoded: Vec<String> = in_json.chain(in_form).chain(in_base64).collect();
+    seen.extend(encoded);
     seen.retain(|form| !form.is_empty());
     seen
+}
+
+/// Its path with and without the query, their parts as far as they may be keys, and its password, decoded as well.
+fn seen_of(url: &Url) -> Vec<String> {
+    let query = url.query().map(|query| format!("{}?{query}", url.path()));
+    let whole = query.into_iter().chain([url.path().to_owned()]);
+    let whole = whole.filter(|text| text.len() >= KEY_WITH_DIGITS);
+    let is_key = |part: &str| {
+        let least = if part.bytes().any(|byte| byte.is_ascii_digit()) {
+            KEY_WITH_DIGITS
+        } else {
+            KEY
+        };
+        part.len() >= least
+    };
+    let parts = url.path_segments().into_iter().flatten();
+    let parts = parts.chain(url.query()).map(str::to_owned);
+    let values = url.query_pairs().map(|(_, value)| value.into_owned());
+    let parts = parts.chain(values).filter(|part| is_key(part));
+    let password = url.password().into_iter().flat_map(|password| {
+        let decoded = percent_decode_str(password).decode_utf8_lossy();
+        [password.to_owned(), decoded.into_owned()]
+    });
+    whole.chain(parts).chain(password).collect()
 }
 
 /// What is the same of it whatever stands before it, where that has so many bytes more than a multiple of three.
@@ -102,7 +125,7 @@ mod tests {
 
     #[test]
     fn a_url_is_hidden_as_its_receiver_sees_it() {
-        let url = "https://u:password1@hooks.example/services/T0/B0000000000?token=0123456789";
+        let url = "https://u:pass%20word1@hooks.example/services/T0/B0000000000?token=0123456789";
         for (text, expected) in [
             (
                 "Cannot POST /services/T0/B0000000000",
@@ -110,7 +133,18 @@ mod tests {
             ),
             ("no service B0000000000", "no service (hidden)"),
             ("bad token 0123456789", "bad token (hidden)"),
+            (
+                "GET /services/T0/B0000000000?token=0123456789 failed",
+                "GET (hidden) failed",
+            ),
+            // base64 of `u:pass word1`, as a receiver gets it
+            (
+                "Authorization: Basic dTpwYXNzIHdvcmQx",
+                "Authorization: Basic dTp(hidden)",
+            ),
+            ("no access for pass word1", "no access for (hidden)"),
             ("hooks.example says no to T0", "hooks.example says no to T0"),
+            ("no such services", "no such services"),
         ] {
             assert_eq!(hidden(text, &[url]), expected, "{text}");
         }

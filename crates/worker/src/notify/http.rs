@@ -50,6 +50,10 @@ impl Protocol for HttpChannel {
         true
     }
 
+    fn shows_check(&self) -> bool {
+        true
+    }
+
     fn send<'a>(&'a self, client: &'a Client, message: &'a Message<'_>) -> BoxFuture<'a, Answer> {
         async move {
             let request = client

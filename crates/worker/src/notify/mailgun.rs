@@ -66,6 +66,11 @@ impl Protocol for MailgunChannel {
         vec![self.url.secret(), &self.api_key]
     }
 
+    /// A server counts whatever its recipients.
+    fn counted_by(&self) -> String {
+        format!("{} {}", self.url.expose(), self.api_key.expose())
+    }
+
     fn send<'a>(&'a self, client: &'a Client, message: &'a Message<'_>) -> BoxFuture<'a, Answer> {
         async move {
             let path = format!("v3/{}/messages", self.domain);

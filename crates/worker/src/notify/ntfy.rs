@@ -85,6 +85,12 @@ impl Protocol for NtfyChannel {
         Some(RATE)
     }
 
+    /// A server counts whatever its recipients.
+    fn counted_by(&self) -> String {
+        let token = self.token.as_ref().map_or("", Secret::expose);
+        format!("{} {token}", self.url.expose())
+    }
+
     fn send<'a>(&'a self, client: &'a Client, message: &'a Message<'_>) -> BoxFuture<'a, Answer> {
         async move {
             let mut request = client

@@ -104,6 +104,10 @@ impl Protocol for PagerdutyChannel {
         self.api == PagerdutyApi::V2
     }
 
+    fn shows_check(&self) -> bool {
+        self.api == PagerdutyApi::V1
+    }
+
     fn send<'a>(&'a self, client: &'a Client, message: &'a Message<'_>) -> BoxFuture<'a, Answer> {
         async move {
             let sent = match self.api {
