@@ -98,7 +98,7 @@ pub(super) fn without_values(errors: figment::Error) -> anyhow::Error {
     anyhow!(errors.collect::<Vec<_>>().join("; "))
 }
 
-/// Replaces every secret, and the password of a URL.
+/// Replaces every secret, the password of a URL, and the arguments of a command.
 pub(super) fn hide(values: &mut toml::Table) {
     for (name, value) in values {
         let is_secret = is_secret(name);
@@ -108,6 +108,9 @@ pub(super) fn hide(values: &mut toml::Table) {
             value if is_secret => *value = HIDDEN.into(),
             toml::Value::String(text) if name == "url" => {
                 *text = without_secrets(text);
+            }
+            toml::Value::Array(words) if name == "command" => {
+                words.iter_mut().skip(1).for_each(|word| *word = HIDDEN.into());
             }
             _ => {}
         }
@@ -154,14 +157,14 @@ mod tests {
     #[test]
     fn secrets_are_hidden() {
         let mut values: toml::Table =
-            "[a]\napi_key = 'x'\nb.url = 'https://u:p@hooks.example/T0/x?k=1'\nurl = 'postgres://u:pw@h/d?host=/x&password=pw'\ntopic = 'x'\nstable_keys = true\nslots = 1"
+            "[a]\napi_key = 'x'\nb.url = 'https://u:p@hooks.example/T0/x?k=1'\nb.command = ['/bin/tell', '-k', 'x']\nurl = 'postgres://u:pw@h/d?host=/x&password=pw'\ntopic = 'x'\nstable_keys = true\nslots = 1"
                 .parse()
                 .expect("toml");
         hide(&mut values);
         assert_eq!(
             toml::to_string(&values).expect("toml"),
             "[a]\napi_key = \"(hidden)\"\nslots = 1\nstable_keys = true\ntopic = \"(hidden)\"\nurl = \"postgres://u:(hidden)@h/d?host=/x&password=(hidden)\"\n\n\
-             [a.b]\nurl = \"https://hooks.example/(hidden)\"\n"
+             [a.b]\ncommand = [\"/bin/tell\", \"(hidden)\", \"(hidden)\"]\nurl = \"https://hooks.example/(hidden)\"\n"
         );
     }
     /// Reads the files of a configuration; what came of it as TOML, or what is wrong.
