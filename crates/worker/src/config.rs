@@ -193,21 +193,19 @@ impl Channel {
 
     /// One channel for each recipient, where recipients are told one by one; by what their names end with.
     fn recipients(&self) -> Vec<(String, Self)> {
-        let Provider::Twilio(twilio) = &self.provider else {
-            return Vec::new();
+        let alone: Vec<(String, Provider)> = match &self.provider {
+            Provider::Email(email) => named(email.by_recipient(), Provider::Email),
+            Provider::Twilio(twilio) => named(twilio.by_recipient(), Provider::Twilio),
+            _ => Vec::new(),
         };
-        let alone = |number: &String| {
-            let provider = Provider::Twilio(TwilioChannel {
-                to: vec![number.clone()],
-                ..twilio.clone()
-            });
+        let channel = |(name, provider)| {
             let channel = Self {
                 provider,
                 ..self.clone()
             };
-            (number.clone(), channel)
+            (name, channel)
         };
-        twilio.to.iter().map(alone).collect()
+        alone.into_iter().map(channel).collect()
     }
 
     pub(crate) fn texts(&self) -> anyhow::Result<Texts> {
@@ -371,6 +369,11 @@ pub fn by_recipient(channels: &BTreeMap<String, Channel>) -> BTreeMap<String, Ch
         }
     }
     told
+}
+
+fn named<P>(parts: Vec<(String, P)>, provider: fn(P) -> Provider) -> Vec<(String, Provider)> {
+    let parts = parts.into_iter();
+    parts.map(|(name, part)| (name, provider(part))).collect()
 }
 
 /// Follows the fallbacks of a channel to their end.

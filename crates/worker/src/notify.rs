@@ -8,6 +8,7 @@ mod exchange;
 mod facts;
 mod hidden;
 pub(crate) mod http;
+mod mail;
 pub(crate) mod mailgun;
 pub(crate) mod ntfy;
 pub(crate) mod pagerduty;
@@ -15,7 +16,6 @@ pub(crate) mod slack;
 pub(crate) mod teams;
 pub(crate) mod telegram;
 pub(crate) mod text;
-mod thread;
 pub(crate) mod twilio;
 pub(crate) mod webhook;
 

@@ -7,7 +7,7 @@ use stalker_tests::process::{Process, command};
 use stalker_tests::until::{until, until_seen};
 
 use super::*;
-use crate::notifications::told;
+use crate::notifications::{hurry, told};
 
 const PASSWORD: &str = "password-of-the-tests";
 
@@ -98,15 +98,7 @@ async fn a_problem_and_its_end_are_one_thread() {
     let server = MailServer::start("starttls", "login").await;
     let stage = Stage::start(|i| {
         server
-            .channel(
-                i,
-                "mail",
-                &[
-                    "one@mail.invalid",
-                    "refused@mail.invalid",
-                    "two@mail.invalid",
-                ],
-            )
+            .channel(i, "mail", &["one@mail.invalid"])
             .set("channels.mail.user", "stalker")
             .set("channels.mail.password", PASSWORD)
     })
@@ -127,10 +119,7 @@ async fn a_problem_and_its_end_are_one_thread() {
     };
     for mail in &mails {
         assert_eq!(mail["from"], "stalker@mail.invalid");
-        assert_eq!(
-            mail["to"],
-            serde_json::json!(["one@mail.invalid", "two@mail.invalid"])
-        );
+        assert_eq!(mail["to"], serde_json::json!(["one@mail.invalid"]));
         assert_eq!(
             (&mail["is_encrypted"], &mail["is_known"]),
             (&Value::Bool(true), &Value::Bool(true))
@@ -165,12 +154,92 @@ async fn a_problem_and_its_end_are_one_thread() {
         "select answer from attempts order by attempt_id",
     )
     .await;
-    assert!(
-        said[0].contains("queued as 4711")
-            && said[0].contains("not for refused@mail.invalid: 550 5.1.1"),
-        "{said:?}"
-    );
+    assert!(said[0].contains("queued as 4711"), "{said:?}");
     assert!(!stage.log().contains(PASSWORD));
+}
+
+/// Each recipient is told for itself: who is refused, or told later, is nobody else's business. What may have been told before
+/// says so.
+#[tokio::test]
+async fn every_recipient_is_told_for_itself() {
+    let server = MailServer::start("none", "open").await;
+    let to = [
+        "One <one@mail.invalid>",
+        "once@mail.invalid",
+        "refused@mail.invalid",
+        "break@mail.invalid",
+    ];
+    let stage = Stage::start(|i| server.channel(i, "mail", &to)).await;
+    stage.fail(CHECK);
+    stage.register(&[CHECK]).await;
+    told_on(
+        &stage,
+        &[
+            "mail/break@mail.invalid: trigger pending 1",
+            "mail/once@mail.invalid: trigger pending 1",
+            "mail/one@mail.invalid: trigger accepted 1",
+            "mail/refused@mail.invalid: trigger refused 1",
+        ],
+    )
+    .await;
+    hurry(stage.pool()).await;
+    told_on(
+        &stage,
+        &[
+            "mail/break@mail.invalid: trigger pending 2",
+            "mail/once@mail.invalid: trigger accepted 2",
+            "mail/one@mail.invalid: trigger accepted 1",
+            "mail/refused@mail.invalid: trigger refused 1",
+        ],
+    )
+    .await;
+    let subjects = async || {
+        let mails = server.mails();
+        let mut subjects: Vec<String> = mails
+            .iter()
+            .map(|mail| format!("{} {}", mail["to"][0], header(mail, "Subject")))
+            .collect();
+        subjects.sort();
+        subjects
+    };
+    let expected = [
+        r#""break@mail.invalid" [possibly a repeat] check_a on web1 is critical"#,
+        r#""break@mail.invalid" check_a on web1 is critical"#,
+        r#""once@mail.invalid" check_a on web1 is critical"#,
+        r#""one@mail.invalid" check_a on web1 is critical"#,
+    ];
+    until_seen(
+        "who breaks off has read it twice",
+        PATIENCE,
+        subjects,
+        |seen| *seen == expected,
+    )
+    .await;
+}
+
+/// A template of one's own puts what a host says into the subject: that is one line of one header.
+#[tokio::test]
+async fn a_subject_is_one_line() {
+    let server = MailServer::start("none", "open").await;
+    let stage = Stage::start(|i| {
+        server.channel(i, "mail", &["one@mail.invalid"]).set(
+            "channels.mail.subject",
+            "{{ output }}\r\nX-Ours: {{ host }}",
+        )
+    })
+    .await;
+    let said = "broken\rBcc: everybody@mail.invalid \u{85}X: y\u{2028}Z: z";
+    stage.agent.answer(CHECK, 2, said);
+    stage.register(&[CHECK]).await;
+    told(stage.pool(), &["trigger accepted 1"]).await;
+    let mails = server.mails();
+    let [mail] = &mails[..] else {
+        panic!("one mail: {mails:#?}")
+    };
+    assert_eq!(mail["to"], serde_json::json!(["one@mail.invalid"]));
+    for name in ["Bcc", "X", "X-Ours", "Z"] {
+        assert_eq!(header(mail, name), "", "{mail:#?}");
+    }
 }
 
 /// What each answer means: one channel for each, told of the same alert.
@@ -186,6 +255,7 @@ async fn every_answer_has_its_meaning() {
         ("encrypted", "accepted 250 may have arrived"),
         ("hangs", "pending - may have arrived"),
         ("later", "pending 451 lost"),
+        ("nonsense", "pending - may have arrived"),
         ("refused", "refused 550 lost"),
         ("stranger", "refused 535 lost"),
         ("untrusted", "pending - lost"),
@@ -199,7 +269,8 @@ async fn every_answer_has_its_meaning() {
             .set("channels.closed.port", 1);
         let i = encrypted.channel(i, "encrypted", &["one@mail.invalid"]);
         let i = server.channel(i, "hangs", &["hang@mail.invalid"]);
-        let i = server.channel(i, "later", &["refused@mail.invalid", "later@mail.invalid"]);
+        let i = server.channel(i, "later", &["later@mail.invalid"]);
+        let i = server.channel(i, "nonsense", &["nonsense@mail.invalid"]);
         let i = server.channel(i, "refused", &["refused@mail.invalid"]);
         let i = known
             .channel(i, "stranger", &["one@mail.invalid"])
@@ -221,7 +292,7 @@ async fn every_answer_has_its_meaning() {
     let ended = async || {
         rows(
             stage.pool(),
-            "select concat_ws(' ', n.channel, n.state, coalesce(a.http_status::text, '-'),
+            "select concat_ws(' ', split_part(n.channel, '/', 1), n.state, coalesce(a.http_status::text, '-'),
                               case when a.may_have_arrived then 'may have arrived' else 'lost' end)
              from notifications n join attempts a using (notification_id)
              where a.n = 1 and a.ended_at is not null order by 1",
@@ -284,6 +355,11 @@ async fn bad_settings_are_refused_at_the_start() {
             "ca_file",
             "/nowhere.pem".into(),
             "ca_file: cannot read /nowhere.pem",
+        ),
+        (
+            "ca_file",
+            "/etc/hostname".into(),
+            "ca_file: /etc/hostname has no certificate",
         ),
         ("tls", "sometimes".into(), "unknown variant"),
     ] {

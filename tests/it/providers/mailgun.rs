@@ -162,6 +162,11 @@ async fn a_second_attempt_is_the_same_message() {
     let (before, after) = (before.form(), after.form());
     assert_eq!(before["h:Message-Id"], after["h:Message-Id"]);
     assert!(!before["text"].contains("told this before"), "{before:?}");
+    assert_eq!(before["subject"], "check_a on web1 is critical");
+    assert_eq!(
+        after["subject"],
+        "[possibly a repeat] check_a on web1 is critical"
+    );
     assert!(
         after["text"].contains("You may have been told this before."),
         "{after:?}"

@@ -48,7 +48,7 @@ async fn v2_is_told_as_documented_and_every_answer_has_its_meaning() {
         Case {
             channel: "busy_and_short",
             answer: |_| Answer::Http(429, "", ""),
-            outcome: "pending 429 lost",
+            outcome: "pending 429 lost wait 5",
             why: "the receiver answered 429",
         },
         Case {

@@ -176,6 +176,39 @@ async fn it_is_told_as_documented_and_every_answer_has_its_meaning() {
     assert_eq!(by_name.get("message_thread_id"), None);
 }
 
+/// Markup of one's own template that Telegram cannot read: told in plain words, rather than not at all.
+#[tokio::test]
+async fn broken_markup_is_told_as_plain_text() {
+    let fake = Fake::start(|request| {
+        if request.json()["parse_mode"] == "HTML" {
+            refusal(
+                400,
+                r#"{"ok":false,"error_code":400,"description":"Bad Request: can't parse entities: Can't find end tag corresponding to start tag \"b\""}"#,
+            )
+        } else {
+            ACCEPTED
+        }
+    })
+    .await;
+    let stage = Stage::start(|i| {
+        i.set("channels.ops.provider", "telegram")
+            .set("channels.ops.url", fake.url())
+            .set("channels.ops.token", "42:AA")
+            .set("channels.ops.chat_id", 7)
+            .set("channels.ops.body", "<b>{{ output }}")
+    })
+    .await;
+    stage.agent.answer(CHECK, 2, "a < b & c");
+    stage.register(&[CHECK]).await;
+    stage.told(&["trigger accepted 1"]).await;
+    let [_, plain] = &fake.heard()[..] else {
+        panic!("twice: {:?}", fake.heard())
+    };
+    let plain = plain.json();
+    assert_eq!(plain["text"], "check_a on web1 is critical\n<b>a < b & c");
+    assert_eq!(plain.get("parse_mode"), None);
+}
+
 fn is_over(body: &Value) -> bool {
     let text = body["text"].as_str().unwrap_or_default();
     text.starts_with("<b>check_a on web1 is ok again")

@@ -110,7 +110,10 @@ pub(super) fn hide(values: &mut toml::Table) {
                 *text = without_secrets(text);
             }
             toml::Value::Array(words) if name == "command" => {
-                words.iter_mut().skip(1).for_each(|word| *word = HIDDEN.into());
+                words
+                    .iter_mut()
+                    .skip(1)
+                    .for_each(|word| *word = HIDDEN.into());
             }
             _ => {}
         }

@@ -1,4 +1,5 @@
-//! Provider `email`: SMTP (RFC 5321), text and HTML. Who refuses a recipient does not keep the others from being told.
+//! Provider `email`: SMTP (RFC 5321), text and HTML. A mail for each recipient, so that who is refused, or told later, does
+//! not concern the others.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -17,10 +18,10 @@ use reqwest::Client;
 use serde::Deserialize;
 use tokio::time::{Instant, timeout_at};
 
-use super::text::Escape;
-use super::thread::{message_id, references};
-use super::{Answer, Failure, Message, Protocol, Rate};
+use super::{Answer, Failure, Message, Protocol, Rate, mail};
 use crate::config::Secret;
+
+const BEGIN_CERTIFICATE: &[u8] = b"-----BEGIN CERTIFICATE-----";
 
 /// Settings of `[channels.NAME] provider = "email"`.
 #[derive(Debug, Clone, Deserialize)]
@@ -35,6 +36,7 @@ pub struct EmailChannel {
     user: Option<String>,
     password: Option<Secret>,
     from: String,
+    /// Who is told, each by a mail of their own.
     to: Vec<String>,
 }
 
@@ -66,8 +68,7 @@ impl Protocol for EmailChannel {
             self.tls != Encryption::None || self.user.is_none(),
             "tls is none: the password would be sent for everybody to read"
         );
-        self.tls_parameters()?;
-        Ok(())
+        self.tls_parameters().map(drop)
     }
 
     fn address(&self) -> String {
@@ -141,13 +142,33 @@ impl EmailChannel {
             .with_context(|| format!("{address} is no mail address"))
     }
 
+    /// The same for each recipient alone, by their addresses.
+    pub(crate) fn by_recipient(&self) -> Vec<(String, Self)> {
+        let alone = |to: &String| {
+            let address = self.mailbox(to).ok()?.email.to_string();
+            let alone = Self {
+                to: vec![to.clone()],
+                ..self.clone()
+            };
+            Some((address, alone))
+        };
+        self.to.iter().filter_map(alone).collect()
+    }
+
+    /// Read for each mail, since certificates are renewed.
     fn tls_parameters(&self) -> anyhow::Result<TlsParameters> {
         let mut parameters = TlsParameters::builder(self.host.clone());
         if let Some(file) = &self.ca_file {
             let pem = std::fs::read(file)
                 .with_context(|| format!("ca_file: cannot read {}", file.display()))?;
+            // read without a word where there is none
+            let is_certificate = pem
+                .windows(BEGIN_CERTIFICATE.len())
+                .any(|part| part == BEGIN_CERTIFICATE);
             let certificate = Certificate::from_pem(&pem)
-                .with_context(|| format!("ca_file: {} is no certificate", file.display()))?;
+                .ok()
+                .filter(|_| is_certificate)
+                .with_context(|| format!("ca_file: {} has no certificate", file.display()))?;
             parameters = parameters.add_root_certificate(certificate);
         }
         Ok(parameters.build_rustls()?)
@@ -156,33 +177,23 @@ impl EmailChannel {
     fn mail(&self, message: &Message<'_>) -> anyhow::Result<lettre::Message> {
         let from = self.mailbox(&self.from)?;
         let domain = from.email.domain().to_owned();
-        let subject = message.subject(Escape::Plain);
-        let subject = if message.facts.is_possible_repeat {
-            format!("[possibly a repeat] {subject}")
-        } else {
-            subject
-        };
         let mut mail = lettre::Message::builder()
             .from(from)
-            .subject(subject)
+            .subject(mail::subject(message))
             .date(message.notification.claimed_at.into())
-            .message_id(Some(message_id(message, &domain)))
+            .message_id(Some(mail::message_id(message, &domain)))
             // so that nobody's holiday is answered to us (RFC 3834)
             .raw_header(HeaderValue::new(
                 HeaderName::new_from_ascii_str("Auto-Submitted"),
                 "auto-generated".to_owned(),
             ));
-        if let Some(first) = references(message, &domain) {
+        if let Some(first) = mail::references(message, &domain) {
             mail = mail.in_reply_to(first.clone()).references(first);
         }
         for to in &self.to {
             mail = mail.to(self.mailbox(to)?);
         }
-        let html = format!(
-            "<pre style=\"font:14px/1.4 monospace;white-space:pre-wrap\">{}</pre>",
-            in_lines(&message.body(Escape::Html))
-        );
-        let text = in_lines(&message.body(Escape::Plain));
+        let (text, html) = (mail::text(message), mail::html(message));
         Ok(mail.multipart(MultiPart::alternative_plain_html(text, html))?)
     }
 
@@ -210,7 +221,7 @@ impl EmailChannel {
         Ok(connection)
     }
 
-    /// Accepted if at least one recipient was, and with the rest of the mail. `is_said` once the mail itself is on its way.
+    /// `is_said` once the mail itself is on its way.
     async fn hand_over(
         &self,
         connection: &mut AsyncSmtpConnection,
@@ -222,59 +233,26 @@ impl EmailChannel {
         if let Err(error) = connection.command(from).await {
             return failed(&error.into(), false);
         }
-        let mut refusals = Vec::new();
         for to in envelope.to() {
-            match connection.command(Rcpt::new(to.clone(), Vec::new())).await {
-                Ok(_) => {}
-                Err(error) if error.status().is_some() => refusals.push((to, error)),
-                Err(error) => return failed(&error.into(), false),
+            let to = Rcpt::new(to.clone(), Vec::new());
+            if let Err(error) = connection.command(to).await {
+                return failed(&error.into(), false);
             }
-        }
-        let told: Vec<String> = refusals
-            .iter()
-            .map(|(to, error)| format!("{to}: {}", reason(error)))
-            .collect();
-        if refusals.len() == envelope.to().len() {
-            // one who may be told later is worth another try
-            let is_final = refusals.iter().all(|(_, error)| error.is_permanent());
-            let telling = refusals
-                .iter()
-                .find(|(_, error)| error.is_permanent() == is_final);
-            let code = telling.and_then(|(_, error)| code(error));
-            return refused(told.join("; "), is_final, code);
         }
         if let Err(error) = connection.command(Data).await {
             return failed(&error.into(), false);
         }
         *is_said = true;
         match connection.message(&mail.formatted()).await {
-            Ok(response) => {
-                if !told.is_empty() {
-                    tracing::warn!(
-                        refused = told.join("; "),
-                        "a mail was taken, but not for everybody"
-                    );
-                }
-                let said = readable(&response.message().collect::<Vec<_>>().join(" "));
-                let refused: String = told
-                    .iter()
-                    .map(|told| format!("; not for {told}"))
-                    .collect();
-                Answer {
-                    failure: None,
-                    may_have_arrived: true,
-                    http_status: Some(response.code().into()),
-                    excerpt: Some(said + &refused),
-                }
-            }
+            Ok(response) => Answer {
+                failure: None,
+                may_have_arrived: true,
+                http_status: Some(response.code().into()),
+                excerpt: Some(readable(&response.message().collect::<Vec<_>>().join(" "))),
+            },
             Err(error) => failed(&error.into(), true),
         }
     }
-}
-
-/// A carriage return alone ends a line for some servers, and for others does not.
-fn in_lines(text: &str) -> String {
-    text.replace('\r', " ")
 }
 
 /// What an error of SMTP means: 4yz is worth another try, 5yz is final, and what breaks off too. Where the server has

@@ -7,13 +7,10 @@ use reqwest::Client;
 use serde::{Deserialize, Serialize};
 
 use super::exchange::{Reply, exchange};
-use super::text::Escape;
-use super::{Answer, Message, Protocol, clip_characters, thread};
+use super::{Answer, Message, Protocol, mail};
 use crate::config::Secret;
 use crate::config::url::WebAddress;
 
-/// Characters of a subject: a line of a header is at most 998 bytes (RFC 5322), and these may take four each.
-const SUBJECT_MAX: usize = 240;
 /// Recipients of one message.
 const TO_MAX: usize = 1000;
 
@@ -111,19 +108,16 @@ struct Form<'a> {
 
 impl MailgunChannel {
     fn form(&self, message: &Message<'_>) -> Form<'_> {
-        let references = thread::references(message, &self.domain);
+        let references = mail::references(message, &self.domain);
         Form {
             from: &self.from,
             to: self.to.join(", "),
-            subject: clip_characters(&message.subject(Escape::Plain), SUBJECT_MAX),
-            text: message.body(Escape::Plain),
-            html: format!(
-                r#"<pre style="font-family: inherit; white-space: pre-wrap">{}</pre>"#,
-                message.body(Escape::Html)
-            ),
+            subject: mail::subject(message),
+            text: mail::text(message),
+            html: mail::html(message),
             tracking: "no",
             auto_submitted: "auto-generated",
-            message_id: thread::message_id(message, &self.domain),
+            message_id: mail::message_id(message, &self.domain),
             in_reply_to: references.clone(),
             references,
         }

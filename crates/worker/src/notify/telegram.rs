@@ -1,7 +1,7 @@
 //! Provider `telegram`: a bot's `sendMessage` (semantics.md, section 9).
 
 use std::fmt;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::ensure;
 use futures::FutureExt;
@@ -75,7 +75,8 @@ struct SendMessage<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     message_thread_id: Option<i64>,
     text: String,
-    parse_mode: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    parse_mode: Option<&'static str>,
     link_preview_options: serde_json::Value,
 }
 
@@ -114,33 +115,70 @@ impl Protocol for TelegramChannel {
 
     fn send<'a>(&'a self, client: &'a Client, message: &'a Message<'_>) -> BoxFuture<'a, Answer> {
         async move {
-            let path = format!("bot{}/sendMessage", self.token.expose());
-            let request = client.post(self.url.join(&path)).json(&SendMessage {
-                chat_id: &self.chat_id,
-                message_thread_id: self.message_thread_id,
-                text: text(message),
-                parse_mode: "HTML",
-                link_preview_options: json!({"is_disabled": true}),
-            });
-            match exchange(request, message.timeout).await {
-                Ok(reply) => judged(reply),
-                Err(unanswered) => unanswered,
-            }
+            let by = Instant::now() + message.timeout;
+            let reply = match self
+                .say(client, message, Some("HTML"), message.timeout)
+                .await
+            {
+                // markup of the channel's own template: better plain words than none
+                Ok(reply) if is_broken_markup(&reply) => {
+                    let left = by.saturating_duration_since(Instant::now());
+                    self.say(client, message, None, left).await
+                }
+                reply => reply,
+            };
+            reply.map_or_else(|unanswered| unanswered, judged)
         }
         .boxed()
     }
 }
 
+impl TelegramChannel {
+    async fn say(
+        &self,
+        client: &Client,
+        message: &Message<'_>,
+        parse_mode: Option<&'static str>,
+        timeout: Duration,
+    ) -> Result<Reply, Answer> {
+        let path = format!("bot{}/sendMessage", self.token.expose());
+        let request = client.post(self.url.join(&path)).json(&SendMessage {
+            chat_id: &self.chat_id,
+            message_thread_id: self.message_thread_id,
+            text: match parse_mode {
+                Some(_) => text(message),
+                None => plain_text(message),
+            },
+            parse_mode,
+            link_preview_options: json!({"is_disabled": true}),
+        });
+        exchange(request, timeout).await
+    }
+}
+
+fn is_broken_markup(reply: &Reply) -> bool {
+    let said = reply.json();
+    let why = said["description"].as_str().unwrap_or_default();
+    reply.status == StatusCode::BAD_REQUEST && why.contains("can't parse entities")
+}
+
 /// The subject in bold, and the body. What is too long loses its markup first, since a cut could go through it.
 fn text(message: &Message<'_>) -> String {
-    let said = |escape| (message.subject(escape), message.body(escape));
-    let (subject, body) = said(Escape::Plain);
-    let plain = format!("{subject}\n{body}");
-    if let Some(clipped) = clipped(&plain) {
+    if let Some(clipped) = clipped(&in_plain_words(message)) {
         return Escape::Html.apply(&clipped);
     }
-    let (subject, body) = said(Escape::Html);
+    let (subject, body) = (message.subject(Escape::Html), message.body(Escape::Html));
     format!("<b>{subject}</b>\n{body}")
+}
+
+fn plain_text(message: &Message<'_>) -> String {
+    let text = in_plain_words(message);
+    clipped(&text).unwrap_or(text)
+}
+
+fn in_plain_words(message: &Message<'_>) -> String {
+    let (subject, body) = (message.subject(Escape::Plain), message.body(Escape::Plain));
+    format!("{subject}\n{body}")
 }
 
 /// As much of the beginning as it takes, if that is not all.

@@ -4,7 +4,7 @@
 use anyhow::Context;
 use minijinja::syntax::SyntaxConfig;
 use minijinja::value::{Serde, Value};
-use minijinja::{AutoEscape, Environment, UndefinedBehavior};
+use minijinja::{AutoEscape, Environment, UndefinedBehavior, context};
 use stalker_db::notifications::ClaimedNotification;
 
 use super::facts::Facts;
@@ -146,9 +146,16 @@ impl Texts {
         facts: &Facts,
     ) -> Result<String, minijinja::Error> {
         let (_, name) = ESCAPES[escape as usize];
-        self.environment
-            .get_template(&format!("{part}.{name}"))?
-            .render(Serde(facts))
+        let template = self.environment.get_template(&format!("{part}.{name}"))?;
+        let facts_of = Value::from(Serde(facts));
+        match &facts.url {
+            // ours, and a backslash in it leads nowhere
+            Some(url) if escape == Escape::Markdown => {
+                let url = Value::from_safe_string(url.clone());
+                template.render(context! { url, ..facts_of })
+            }
+            _ => template.render(facts_of),
+        }
     }
 }
 
@@ -257,6 +264,15 @@ mod tests {
              12 min late: attempt 2, the one before failed: the receiver answered 503\n\
              https://stalker.example/#/hosts/db1/checks/check_disk"
         );
+    }
+
+    #[test]
+    fn a_link_leads_where_it_says() {
+        let page = "https://stalker.example/#/hosts/db1/checks/check_disk";
+        for escape in [Escape::Plain, Escape::Html, Escape::Slack, Escape::Markdown] {
+            let text = body(None, escape, &example("trigger", "check"));
+            assert!(text.ends_with(&format!("\n{page}")), "{escape:?}: {text}");
+        }
     }
 
     #[test]

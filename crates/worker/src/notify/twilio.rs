@@ -135,6 +135,18 @@ struct Form<'a> {
 }
 
 impl TwilioChannel {
+    /// The same for each number alone.
+    pub(crate) fn by_recipient(&self) -> Vec<(String, Self)> {
+        let alone = |number: &String| {
+            let alone = Self {
+                to: vec![number.clone()],
+                ..self.clone()
+            };
+            (number.clone(), alone)
+        };
+        self.to.iter().map(alone).collect()
+    }
+
     fn form(&self, message: &Message<'_>) -> Form<'_> {
         let about = message.notification;
         let left = about

@@ -1,7 +1,8 @@
 """A real SMTP server (aiosmtpd) that behaves as the recipients are called. What happens stands on standard output, a JSON
 document in each line: first the port, then each mail that was taken.
 
-refused@ is answered 550, later@ 451, hang@ never once the mail is there; break@ breaks off then."""
+refused@ is answered 550, later@ 451, and once@ so the first time; hang@ never once the mail is there, break@ breaks off then,
+nonsense@ is answered with what is no SMTP."""
 
 import asyncio
 import json
@@ -12,20 +13,23 @@ from aiosmtpd.smtp import SMTP, AuthResult
 
 
 class Handler:
+    seen = set()
+
     async def handle_RCPT(self, server, session, envelope, address, options):
         if address.startswith("refused@"):
             return "550 5.1.1 no such mailbox"
-        if address.startswith("later@"):
+        if address.startswith("later@") or address.startswith("once@") and address not in self.seen:
+            self.seen.add(address)
             return "451 4.3.0 try again later"
         envelope.rcpt_tos.append(address)
         return "250 OK"
 
     async def handle_DATA(self, server, session, envelope):
-        if any(to.startswith("hang@") for to in envelope.rcpt_tos):
+        def is_for(name):
+            return any(to.startswith(name) for to in envelope.rcpt_tos)
+
+        if is_for("hang@"):
             await asyncio.sleep(60)
-        if any(to.startswith("break@") for to in envelope.rcpt_tos):
-            server.transport.abort()
-            return "250 nobody hears this"
         say(
             {
                 "from": envelope.mail_from,
@@ -35,6 +39,11 @@ class Handler:
                 "is_known": session.authenticated is True,
             }
         )
+        if is_for("break@"):
+            server.transport.abort()
+            return "250 nobody hears this"
+        if is_for("nonsense@"):
+            return "\x7fELF what is this?"
         return "250 OK: queued as 4711"
 
 

@@ -51,6 +51,7 @@ async fn alertmanagers_payload_is_as_documented() {
         "summary": "check_a on web1 is critical",
         "description": alert["annotations"]["description"],
         "state": "critical",
+        "severity": "critical",
     });
     assert_eq!(
         firing,

@@ -20,18 +20,30 @@ pub(super) fn payload(message: &Message<'_>) -> Value {
         ("test", _) => "Test",
         (_, check) => check,
     };
-    // Some tools know an alert by its labels: what changes while it lasts is not among them.
+    let severity = if facts.priority > 1 {
+        "warning"
+    } else {
+        "critical"
+    };
+    // Some tools know an alert by its labels: what changes while it lasts is not among them. A flood is as severe as what it
+    // has grown to, and two of them are of the same.
+    let (own, own_value) = if about.alert_kind == "flood" {
+        ("flood", about.dedup_key.as_str())
+    } else {
+        ("severity", severity)
+    };
     let labels = json!({
         "alertname": alert_name,
         "instance": facts.host,
         "job": "stalker",
         "kind": about.alert_kind,
-        "severity": if facts.priority > 1 { "warning" } else { "critical" },
+        own: own_value,
     });
     let annotations = json!({
         "summary": message.subject(Escape::Plain),
         "description": message.body(Escape::Plain),
         "state": facts.state,
+        "severity": severity,
     });
     let url = facts.url.as_deref().unwrap_or_default();
     let (base, _) = url.split_once("/#/").unwrap_or_default();
@@ -55,4 +67,42 @@ pub(super) fn payload(message: &Message<'_>) -> Value {
             "fingerprint": &message.thread_id()[..FINGERPRINT],
         }],
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::notify::facts::Facts;
+    use crate::notify::text::{self, Texts, example};
+
+    /// What is said of a flood of this key and priority.
+    fn flood(kind: &str, key: &str, priority: i16) -> Value {
+        let mut about = example(kind, "flood");
+        (about.dedup_key, about.priority) = (key.to_owned(), priority);
+        let texts = Texts::new(None, None, text::LONG).expect("our own templates are good");
+        payload(&Message {
+            facts: Facts::of(&about, None),
+            notification: &about,
+            check: None,
+            key: None,
+            timeout: Duration::from_secs(1),
+            texts: &texts,
+        })
+    }
+
+    #[test]
+    fn a_flood_is_known_by_its_labels_whatever_it_grows_to() {
+        let (small, grown) = (
+            flood("trigger", "db1:flood:1", 2),
+            flood("resolve", "db1:flood:1", 1),
+        );
+        assert_eq!(small["commonLabels"], grown["commonLabels"]);
+        assert_eq!(small["alerts"][0]["labels"], grown["alerts"][0]["labels"]);
+        assert_eq!(small["commonAnnotations"]["severity"], "warning");
+        assert_eq!(grown["commonAnnotations"]["severity"], "critical");
+        let another = flood("trigger", "db1:flood:2", 2);
+        assert_ne!(small["commonLabels"], another["commonLabels"]);
+    }
 }
