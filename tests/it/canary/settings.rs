@@ -25,15 +25,19 @@ pub(super) enum Setting {
     SigningKey,
     /// A list of these.
     SigningKeys,
-    /// Where to send: its path is a key.
+    /// Where to send: its password, its path and its query are keys.
     Url,
+    /// Where an API is, whose path is behind it: its own path is a key.
+    Base,
+    /// A program, whose argument is a key.
+    Command,
     /// Nothing that is secret: a value in TOML, or none.
     Open(&'static str),
 }
 
 /// Every setting of every provider. A new one is a line here.
 pub(super) const PROVIDERS: &[(&str, &[(&str, Setting)])] = &[
-    ("command", &[("command", Setting::Open("['/bin/true']"))]),
+    ("command", &[("command", Setting::Command)]),
     (
         "email",
         &[
@@ -59,7 +63,7 @@ pub(super) const PROVIDERS: &[(&str, &[(&str, Setting)])] = &[
     (
         "mailgun",
         &[
-            ("url", Setting::Url),
+            ("url", Setting::Base),
             ("domain", Setting::Open("'mg.example.net'")),
             ("api_key", Setting::Key),
             ("from", Setting::Open("'stalker@example.net'")),
@@ -69,7 +73,7 @@ pub(super) const PROVIDERS: &[(&str, &[(&str, Setting)])] = &[
     (
         "ntfy",
         &[
-            ("url", Setting::Url),
+            ("url", Setting::Base),
             ("topic", Setting::Key),
             ("token", Setting::Key),
         ],
@@ -77,7 +81,7 @@ pub(super) const PROVIDERS: &[(&str, &[(&str, Setting)])] = &[
     (
         "pagerduty",
         &[
-            ("url", Setting::Url),
+            ("url", Setting::Base),
             ("api", Setting::Open("'v2'")),
             ("priority_one_key", Setting::Key),
             ("priority_two_key", Setting::KeptKey),
@@ -87,7 +91,7 @@ pub(super) const PROVIDERS: &[(&str, &[(&str, Setting)])] = &[
     (
         "telegram",
         &[
-            ("url", Setting::Url),
+            ("url", Setting::Base),
             ("token", Setting::Key),
             ("chat_id", Setting::Open("'@somebody'")),
             ("message_thread_id", Setting::Open("3")),
@@ -99,7 +103,7 @@ pub(super) const PROVIDERS: &[(&str, &[(&str, Setting)])] = &[
     (
         "twilio",
         &[
-            ("url", Setting::Url),
+            ("url", Setting::Base),
             ("sid", Setting::Open("'AC0123456789'")),
             ("token", Setting::Key),
             ("api_key_sid", Setting::Open("")),
@@ -166,21 +170,38 @@ impl Channel {
                     channel.settings.push((setting, *kind, (*value).to_owned()));
                     continue;
                 }
-                Setting::Key | Setting::KeptKey | Setting::KeptKeys => canary.clone(),
+                Setting::Key | Setting::KeptKey | Setting::KeptKeys | Setting::Command => {
+                    canary.clone()
+                }
                 Setting::SigningKey | Setting::SigningKeys => {
                     let key = STANDARD.encode(&canary);
                     channel.canaries.push(key.clone());
                     format!("whsec_{key}")
                 }
-                Setting::Url => format!("{receiver}/{}/{canary}", channel.name),
+                Setting::Base => format!("{receiver}/{}/{canary}", channel.name),
+                Setting::Url => {
+                    let [password, token] = ["password", "token"].map(self::canary);
+                    let receiver = receiver.replace("//", &format!("//somebody:{password}@"));
+                    let url = format!("{receiver}/{}/{canary}?token={token}", channel.name);
+                    channel.hold(&[password, token], way != Way::Refused);
+                    url
+                }
             };
-            if way != Way::Refused && matches!(kind, Setting::Key | Setting::Url) {
+            let is_sent = matches!(kind, Setting::Key | Setting::Url | Setting::Base);
+            if is_sent && way != Way::Refused {
                 channel.sent.push(canary.clone());
             }
             channel.canaries.push(canary);
             channel.settings.push((setting, *kind, value));
         }
         channel
+    }
+
+    fn hold(&mut self, canaries: &[String], are_sent: bool) {
+        self.canaries.extend_from_slice(canaries);
+        if are_sent {
+            self.sent.extend_from_slice(canaries);
+        }
     }
 
     /// Something of it is told to the receiver.
@@ -203,6 +224,11 @@ impl Channel {
                     installation =
                         installation.set(&format!("{section}.{setting}"), value["it"].clone());
                 }
+                continue;
+            }
+            if let Setting::Command = kind {
+                let words = vec!["/bin/true", value.as_str()];
+                installation = installation.set(&format!("{section}.{setting}"), words);
                 continue;
             }
             let is_list = matches!(kind, Setting::KeptKeys | Setting::SigningKeys);

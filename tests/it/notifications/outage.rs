@@ -2,6 +2,7 @@
 //! other channel notices.
 
 use std::collections::BTreeMap;
+use std::time::Instant;
 
 use stalker_db::notifications;
 use stalker_tests::fixture::{Past, add_checks};
@@ -49,7 +50,7 @@ async fn an_hour_without_the_provider() {
     let faults = [Fault::Refuses, Fault::Answers(503), Fault::LosesAnswer];
     let parts: Vec<&[String]> = checks.chunks(checks.len().div_ceil(STEPS)).collect();
     let waves = [true, false, true, false];
-    let mut transitions = 0;
+    let (mut transitions, mut waits) = (0, Vec::new());
     for (wave, fails) in (0..).zip(waves) {
         for (n, part) in (0..).zip(&parts) {
             let step = wave * STEPS + n;
@@ -62,11 +63,15 @@ async fn an_hour_without_the_provider() {
             } else {
                 stage.recover(part);
             }
+            let from = Instant::now();
             stage.run(part).await;
             transitions += part.len();
             said(&stage, CHAT, None).await;
+            heard(&stage, from, &mut waits);
             clock::push(stage.pool(), HOLD_S).await;
+            let from = Instant::now();
             said(&stage, CHAT, None).await;
+            heard(&stage, from, &mut waits);
             said(&stage, PAGER, Some(per_minute)).await;
             clock::push(stage.pool(), STEP_S - HOLD_S).await;
         }
@@ -110,7 +115,17 @@ async fn an_hour_without_the_provider() {
     .await;
     assert!(waiting.is_empty(), "{waiting:?}");
     nothing_is_lost(&stage).await;
-    others_are_told_at_once(&stage).await;
+    others_are_told_at_once(&stage, waits).await;
+}
+
+/// Notes how long after this moment, from which on it could be told, the chat heard what it had not heard before.
+fn heard(stage: &Stage, from: Instant, waits: &mut Vec<Duration>) {
+    let received = stage.receivers[CHAT].received();
+    let new = &received[waits.len()..];
+    waits.extend(
+        new.iter()
+            .map(|request| request.at.saturating_duration_since(from)),
+    );
 }
 
 /// Waits until a channel is told all that can be told now: nothing is due, or its bucket is empty.
@@ -198,25 +213,22 @@ async fn nothing_is_lost(stage: &Stage) {
     }
 }
 
-/// In the time of the stage, which stood still while a message could be sent: whoever waited for the pager would not
-/// have been told.
-async fn others_are_told_at_once(stage: &Stage) {
-    let (told, tries, p99, latency): (i64, i64, f64, i32) = sqlx::query_as(
-        "select count(distinct n.notification_id), count(*),
-                percentile_disc(0.99) within group (order by extract(epoch from t.began_at - n.created_at)::float8
-                                                             - case n.kind when 'trigger' then 10 else 0 end),
-                percentile_disc(0.99) within group (order by t.latency_ms)
+/// Each once, at its first try; and by our clock, which the stage's does not slow down, hardly later than it could be.
+async fn others_are_told_at_once(stage: &Stage, mut waits: Vec<Duration>) {
+    let (told, tries): (i64, i64) = sqlx::query_as(
+        "select count(distinct n.notification_id), count(*)
          from notifications n join attempts t using (notification_id) where n.channel = 'chat' and n.state = 'accepted'",
     )
     .fetch_one(stage.pool())
     .await
     .expect("the tables are as expected");
-    eprintln!(
-        "{CHAT}: {told} told in {tries} attempts, p99 after {p99:.3} s of the stage, and in {latency} ms of ours"
-    );
     let alerts = stage.count("select count(*) from alerts").await;
     assert_eq!((told, tries), (2 * alerts, 2 * alerts));
-    assert!(p99 < 5.0, "{p99} s");
+    waits.sort_unstable();
+    let p99 = waits[waits.len() * 99 / 100];
+    eprintln!("{CHAT}: {told} told, p99 {p99:?} of our clock after it could be told");
+    // not a measure, but a channel that waited for the pager would be told in an hour
+    assert!(p99 < PATIENCE, "{p99:?}");
 }
 
 /// All that the pager may have under way hangs, and the chat hears everything.
