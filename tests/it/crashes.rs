@@ -5,6 +5,7 @@ mod cluster;
 mod failpoints;
 mod kills;
 mod pauses;
+mod repeats;
 mod told;
 
 use std::fs;

@@ -3,8 +3,8 @@
 
 mod chat;
 mod command;
-mod email;
-mod fake;
+pub(crate) mod email;
+pub(crate) mod fake;
 mod hostile;
 mod mailgun;
 mod ntfy;

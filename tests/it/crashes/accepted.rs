@@ -103,11 +103,23 @@ async fn marked(stage: &Stage) -> Vec<bool> {
 /// Real workers, each killed by SIGKILL when the receiver has answered and nothing is written down.
 #[tokio::test]
 async fn told_again_after_each_sigkill() {
+    let receiver = Receiver::start().await;
+    let told = || receiver.received().len();
+    let channel = |i: Installation| i.channel("pager", receiver.url());
+    let database = told_by_the_dying(rounds(SIGKILLS), channel, told).await;
+    assert_eq!(each_was_told(database.pool(), &receiver).await, 2);
+}
+
+/// A problem and its end are told on one channel, each first by so many workers that die at once; `told` counts what has
+/// arrived: one message for each life.
+pub(super) async fn told_by_the_dying(
+    kills: usize,
+    channel: impl FnOnce(Installation) -> Installation,
+    told: impl Fn() -> usize,
+) -> TestDatabase {
     let database = TestDatabase::with_clock().await;
     let agent = Agent::start(CHECK_KEY).await;
-    let receiver = Receiver::start().await;
-    let installation = Installation::new(&database)
-        .channel("pager", receiver.url())
+    let installation = channel(Installation::new(&database))
         .set("worker.check_timeout", TIMEOUT_S)
         .set("worker.lease", LEASE_S)
         .set("alerts.alert_threshold", 1);
@@ -117,7 +129,7 @@ async fn told_again_after_each_sigkill() {
         .register_simulated(&agent, "web1", &["check_a"], 1)
         .await;
     let pool = database.pool();
-    let (kills, mut told) = (rounds(SIGKILLS), 0);
+    let mut lives = 0;
     for (status, out) in [(2, "CRITICAL - broken"), (0, "OK - mended")] {
         agent.answer("check_a", status, out);
         for _ in 0..kills {
@@ -125,25 +137,25 @@ async fn told_again_after_each_sigkill() {
             let (mut victim, _) = installation.spawn_with("worker", &trap);
             let ended = victim.ended(PATIENCE).await;
             assert_eq!(ended.signal(), Some(Signal::SIGKILL as i32), "{ended}");
-            told += 1;
-            assert_eq!(receiver.received().len(), told, "one message for each life");
+            lives += 1;
+            assert_eq!(told(), lives, "one message for each life");
             database.advance(LEASE).await;
             let buried = "select count(*) from attempts where error = 'its sender died'";
             let buried = async || count(pool, buried).await;
-            let dead = i64::try_from(told).expect("a count");
+            let dead = i64::try_from(lives).expect("a count");
             until_seen("the dead is buried", PATIENCE, buried, |n| {
                 *n + i64::from(status == 0) >= dead
             })
             .await;
         }
         let mut survivor = installation.start("worker").await;
-        told += 1;
-        let received = async || receiver.received().len();
-        until_seen("told once more", PATIENCE, received, |n| *n == told).await;
+        lives += 1;
+        let told = async || told();
+        until_seen("told once more", PATIENCE, told, |n| *n == lives).await;
         let waiting = "select count(*) from notifications where state in ('pending', 'sending')";
         let waiting = async || count(pool, waiting).await;
         until_seen("and written down", PATIENCE, waiting, |n| *n == 0).await;
         survivor.process.terminate(PATIENCE).await;
     }
-    assert_eq!(each_was_told(pool, &receiver).await, 2);
+    database
 }

@@ -76,6 +76,7 @@ struct Happened {
     refused: i64,
     failed: i64,
     perhaps_arrived: i64,
+    killed_with: i64,
 }
 
 #[test]
@@ -107,9 +108,12 @@ fn nothing_is_owed_in_the_end() {
         eprintln!("{what}: {times} in {cases} of {} cases", happened.len());
         cases
     };
-    in_cases("told to a fallback", |case| case.told_by_fallback);
-    in_cases("refused", |case| case.refused);
     let often = [
+        in_cases("told to a fallback", |case| case.told_by_fallback),
+        in_cases("refused", |case| case.refused),
+        in_cases("under way when its sender was killed", |case| {
+            case.killed_with
+        }),
         in_cases("alerts", |case| case.alerts),
         in_cases("told", |case| case.told),
         in_cases("failures", |case| case.failed),

@@ -12,7 +12,7 @@ use crate::notifications::{hurry, told};
 const PASSWORD: &str = "password-of-the-tests";
 
 /// The server, as it is started: `tls` is none, starttls or tls.
-struct MailServer {
+pub(crate) struct MailServer {
     process: Process,
     tls: &'static str,
     port: i64,
@@ -21,7 +21,7 @@ struct MailServer {
 }
 
 impl MailServer {
-    async fn start(tls: &'static str, login: &str) -> Self {
+    pub(crate) async fn start(tls: &'static str, login: &str) -> Self {
         let home = tempfile::tempdir().expect("a temporary folder can be made");
         let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()])
             .expect("a certificate can be made");
@@ -51,7 +51,12 @@ impl MailServer {
     }
 
     /// A channel that leads there.
-    fn channel(&self, installation: Installation, name: &str, to: &[&str]) -> Installation {
+    pub(crate) fn channel(
+        &self,
+        installation: Installation,
+        name: &str,
+        to: &[&str],
+    ) -> Installation {
         let set = |key: &str| format!("channels.{name}.{key}");
         installation
             .set(&set("provider"), "email")
@@ -65,7 +70,7 @@ impl MailServer {
     }
 
     /// The mails that it has taken.
-    fn mails(&self) -> Vec<Value> {
+    pub(crate) fn mails(&self) -> Vec<Value> {
         lines(&self.process).split_off(1)
     }
 }
@@ -79,7 +84,7 @@ fn lines(process: &Process) -> Vec<Value> {
 }
 
 /// A header of a mail, unfolded.
-fn header(mail: &Value, name: &str) -> String {
+pub(crate) fn header(mail: &Value, name: &str) -> String {
     let data = mail["data"]
         .as_str()
         .unwrap_or_default()

@@ -10,7 +10,7 @@ use tokio::task::{JoinHandle, JoinSet};
 
 /// How a request is answered.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Answer {
+pub(crate) enum Answer {
     /// Status, further header lines, body.
     Http(u16, &'static str, &'static str),
     /// Nothing comes.
@@ -23,22 +23,22 @@ pub(super) enum Answer {
 
 /// What was asked.
 #[derive(Debug, Clone)]
-pub(super) struct Request {
-    pub(super) method: String,
-    pub(super) path: String,
+pub(crate) struct Request {
+    pub(crate) method: String,
+    pub(crate) path: String,
     /// By their names in lower case.
-    pub(super) headers: BTreeMap<String, String>,
-    pub(super) body: String,
+    pub(crate) headers: BTreeMap<String, String>,
+    pub(crate) body: String,
 }
 
 impl Request {
-    pub(super) fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         serde_json::from_str(&self.body)
             .unwrap_or_else(|error| panic!("{error}: the body is no JSON: {}", self.body))
     }
 
     /// The body as a form of HTML; each of its fields is there once.
-    pub(super) fn form(&self) -> BTreeMap<String, String> {
+    pub(crate) fn form(&self) -> BTreeMap<String, String> {
         assert_eq!(
             self.header("content-type"),
             "application/x-www-form-urlencoded"
@@ -50,20 +50,20 @@ impl Request {
         form
     }
 
-    pub(super) fn header(&self, name: &str) -> &str {
+    pub(crate) fn header(&self, name: &str) -> &str {
         self.headers.get(name).map_or("", String::as_str)
     }
 }
 
 /// Listens on loopback. Dropped, it is gone.
-pub(super) struct Fake {
+pub(crate) struct Fake {
     url: String,
     heard: Arc<Mutex<Vec<Request>>>,
     server: JoinHandle<()>,
 }
 
 impl Fake {
-    pub(super) async fn start(
+    pub(crate) async fn start(
         answer: impl Fn(&Request) -> Answer + Clone + Send + 'static,
     ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0")
@@ -87,12 +87,12 @@ impl Fake {
         }
     }
 
-    pub(super) fn url(&self) -> &str {
+    pub(crate) fn url(&self) -> &str {
         &self.url
     }
 
     /// Everything that was asked, in order.
-    pub(super) fn heard(&self) -> Vec<Request> {
+    pub(crate) fn heard(&self) -> Vec<Request> {
         lock(&self.heard).clone()
     }
 }

@@ -1,17 +1,22 @@
 //! Plays a case with real workers, schedulers and receivers, mends everything, and looks.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use stalker_db::notifications::dead_letters;
 use stalker_tests::line::Line;
 use stalker_tests::stage::{Stage, http_channel};
 
 use super::*;
+use crate::notifications::rows;
 
 /// Longer than any pause between two tries.
 const RETRY: Duration = Duration::from_secs(340);
 /// Longer than the lease of a sender.
 const LEASE: Duration = Duration::from_secs(40);
+/// In a burst a trigger waits so long.
+const HOLD: Duration = Duration::from_secs(11);
+/// In which what can be told is under way.
+const UNDER_WAY: Duration = Duration::from_secs(3);
 /// Until everything has come: five tries, and a dead sender.
 const ROUNDS: usize = 12;
 /// All that waits and is not held back.
@@ -21,12 +26,16 @@ struct Play<'a> {
     case: &'a Case,
     stage: Stage,
     lines: BTreeMap<&'static str, Line>,
+    /// What happens on the way to each.
+    faults: BTreeMap<&'static str, Fault>,
+    /// Messages that were under way when their senders were killed.
+    killed_with: i64,
 }
 
 pub(super) async fn play(case: &Case) -> Result<Happened, String> {
     let mut play = Play::new(case).await;
     for step in &case.steps {
-        play.step(step).await;
+        play.step(step).await?;
     }
     play.mend_ways().await;
     play.drain().await?;
@@ -72,10 +81,17 @@ impl<'a> Play<'a> {
                 })
                 .await;
         }
-        Self { case, stage, lines }
+        let faults = CHANNELS.map(|channel| (channel, Fault::None)).into();
+        Self {
+            case,
+            stage,
+            lines,
+            faults,
+            killed_with: 0,
+        }
     }
 
-    async fn step(&mut self, step: &Step) {
+    async fn step(&mut self, step: &Step) -> Result<(), String> {
         match step {
             Step::Break(checks) => {
                 self.stage.fail(&named(checks));
@@ -89,8 +105,8 @@ impl<'a> Play<'a> {
                 self.stage.receivers[*channel].answer_next(answers.iter().copied());
             }
             Step::Way(channel, fault) => {
-                let line = self.lines.get_mut(channel).expect("each has a line");
-                line.becomes(*fault).await;
+                self.faults.insert(channel, *fault);
+                self.way(channel, *fault).await;
             }
             Step::Disable(channel) => {
                 sqlx::query("update channels set disabled_at = now(), disabled_why = 'gone' where name = $1 and disabled_at is null")
@@ -99,25 +115,69 @@ impl<'a> Play<'a> {
                     .await
                     .expect("a channel can be disabled");
             }
-            Step::BreakAndKill(checks) => {
-                self.stage.fail(&named(checks));
-                self.stage.run(&named(checks)).await;
-                for worker in self.stage.workers.split_off(0) {
-                    worker.kill();
-                }
-                self.stage.start_worker();
-                self.stage.start_worker();
-                self.stage.database().advance(LEASE).await;
-            }
+            Step::BreakAndKill(checks) => self.break_and_kill(checks).await,
             Step::Wait(seconds) => self.stage.advance(Duration::from_secs(*seconds)).await,
         }
         self.stage.rest().await;
+        self.disabled_channels_fall_back().await
+    }
+
+    async fn way(&mut self, channel: &str, fault: Fault) {
+        let line = self.lines.get_mut(channel).expect("each has a line");
+        line.becomes(fault).await;
+    }
+
+    /// Whoever can be told has the message, and no sender knows when it is killed.
+    async fn break_and_kill(&mut self, checks: &[usize]) {
+        let well = self
+            .faults
+            .iter()
+            .filter(|(_, fault)| **fault == Fault::None);
+        let well: Vec<&str> = well.map(|(channel, _)| *channel).collect();
+        for channel in &well {
+            self.way(channel, Fault::HoldsAnswer).await;
+        }
+        self.stage.fail(&named(checks));
+        self.stage.run(&named(checks)).await;
+        // a burst waits so long for a flood
+        self.stage.database().advance(HOLD).await;
+        let sending = "select count(*) from notifications where state = 'sending'";
+        let by = Instant::now() + UNDER_WAY;
+        let mut under_way = 0;
+        // it may be that nobody is to be told
+        while under_way == 0 && Instant::now() < by {
+            tokio::task::yield_now().await;
+            under_way = self.stage.count(sending).await;
+        }
+        self.killed_with += under_way;
+        for worker in self.stage.workers.split_off(0) {
+            worker.kill();
+        }
+        for channel in &well {
+            self.way(channel, Fault::None).await;
+        }
+        self.stage.start_worker();
+        self.stage.start_worker();
+        self.stage.database().advance(LEASE).await;
+    }
+
+    /// What waits for a channel that is disabled is its fallback's at once.
+    async fn disabled_channels_fall_back(&self) -> Result<(), String> {
+        let forgotten = rows(
+            self.stage.pool(),
+            "select format('alert %s: %s is disabled, and %s was not told', n.alert_id, c.name, c.fallback)
+             from notifications n join channels c on c.name = n.channel join alerts a using (alert_id)
+             where c.disabled_at is not null and c.fallback is not null and n.state = 'pending' and n.kind = 'trigger' and a.closed_at is null
+               and not exists (select from alert_targets t where t.alert_id = n.alert_id and t.channel = c.fallback)",
+        )
+        .await;
+        forgotten.first().map_or(Ok(()), |why| Err(why.clone()))
     }
 
     /// Receivers are well again, and all that people must mend is mended.
     async fn mend_ways(&mut self) {
-        for line in self.lines.values_mut() {
-            line.becomes(Fault::None).await;
+        for channel in CHANNELS {
+            self.way(channel, Fault::None).await;
         }
         sqlx::query("update channels set disabled_at = null, disabled_why = null")
             .execute(self.stage.pool())
@@ -181,11 +241,14 @@ impl<'a> Play<'a> {
         self.fallbacks_are_told().await
     }
 
-    /// What a channel refused for good while the problem lasted is its fallback's; and nothing else is.
+    /// What a channel refused for good, or failed to take three times, while the problem lasted is its fallback's; and nothing
+    /// else is.
     async fn fallbacks_are_told(&self) -> Result<(), String> {
         let refused: Vec<(i64, String)> = sqlx::query_as(
-            "select distinct n.alert_id, n.channel from notifications n join attempts t using (notification_id) join alerts a using (alert_id)
-             where n.kind = 'trigger' and t.http_status = 400 and (a.closed_at is null or t.ended_at < a.closed_at)",
+            "select n.alert_id, n.channel from notifications n join attempts t using (notification_id) join alerts a using (alert_id)
+             where n.kind = 'trigger' and t.error is not null and t.error <> 'its sender died' and t.http_status is distinct from 429
+               and (a.closed_at is null or t.ended_at < a.closed_at)
+             group by n.alert_id, n.channel having bool_or(t.http_status = 400) or count(*) >= 3",
         )
         .fetch_all(self.stage.pool())
         .await
@@ -205,7 +268,7 @@ impl<'a> Play<'a> {
                 && !is_target(*id, fallback)
             {
                 return Err(format!(
-                    "alert {id}: {channel} refused it, and {fallback} was not told"
+                    "alert {id}: {channel} did not take it, and {fallback} was not told"
                 ));
             }
         }
@@ -282,6 +345,7 @@ impl<'a> Play<'a> {
             .await,
             refused: count("select count(*) from attempts where http_status = 400").await,
             failed: count("select count(*) from attempts where error is not null").await,
+            killed_with: self.killed_with,
             perhaps_arrived: count("select count(*) from attempts where error is not null and may_have_arrived").await,
         }
     }
