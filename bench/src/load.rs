@@ -15,6 +15,8 @@ pub(crate) struct Load {
     pub(crate) workers: u32,
     /// Slots of each.
     pub(crate) slots: usize,
+    /// Connections of each to the database.
+    pub(crate) connections: u32,
     /// Who answers.
     pub(crate) agents: Agents,
     /// What is answered.

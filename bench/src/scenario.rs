@@ -85,6 +85,9 @@ pub(crate) struct Options {
     /// Slots of each worker [default: the scenario's]
     #[arg(long, value_parser = value_parser!(u32).range(1..=100_000))]
     pub(crate) slots: Option<u32>,
+    /// Connections of each worker to the database [default: 20]
+    #[arg(long, value_parser = value_parser!(u32).range(2..=200))]
+    pub(crate) connections: Option<u32>,
 }
 
 /// Where it is run, and how.
@@ -159,6 +162,7 @@ fn engine(answers: Answers) -> Load {
         interval_s: 6,
         workers: 1,
         slots: 1000,
+        connections: 20,
         agents: Agents::InProcess,
         answers,
     }
@@ -178,6 +182,7 @@ impl Bench {
             interval_s: said.interval.unwrap_or(load.interval_s),
             workers: said.workers.unwrap_or(load.workers),
             slots: said.slots.map_or(load.slots, |slots| slots as usize),
+            connections: said.connections.unwrap_or(load.connections),
             ..load.clone()
         }
     }

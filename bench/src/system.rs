@@ -152,7 +152,7 @@ impl System {
         };
         let task = worker::Task {
             database_url: database.url.clone(),
-            connections: 20,
+            connections: load.connections,
             slots: load.slots,
             answers: (load.agents == Agents::InProcess).then_some(load.answers),
             check_key: CHECK_KEY.to_owned(),

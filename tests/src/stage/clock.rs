@@ -166,23 +166,26 @@ impl Stage {
     /// Nothing is being sent, could be sent, or is owed.
     async fn quiet(&self) {
         let busy = async || {
-            self.count(
-                "select count(*) from (
-                     select from owed
-                     union all
-                     select from notifications n join alerts a using (alert_id)
-                     where n.state = 'sending'
-                        or (n.state = 'pending' and n.next_attempt_at <= now()
-                            and n.channel not in (select name from channels where disabled_at is not null)
-                            and (n.kind = 'resolve' or (a.closed_at is null and suppression(a) is null))
-                            and not exists (
-                                select from notifications b
-                                where b.channel = n.channel and b.dedup_key = n.dedup_key and b.state in ('pending', 'sending')
-                                  and (b.alert_id, b.notification_id) < (n.alert_id, n.notification_id)))) as busy",
+            let busy: Vec<String> = sqlx::query_scalar(
+                "select concat_ws(' ', channel, kind, n, 'owed') from owed
+                 union all
+                 select concat_ws(' ', n.channel, n.kind, n.n, n.state, n.attempts, n.reason, n.leased_until - now(), now() - n.next_attempt_at)
+                 from notifications n join alerts a using (alert_id)
+                 where n.state = 'sending'
+                    or (n.state = 'pending' and n.next_attempt_at <= now()
+                        and n.channel not in (select name from channels where disabled_at is not null)
+                        and (n.kind = 'resolve' or (a.closed_at is null and suppression(a) is null))
+                        and not exists (
+                            select from notifications b
+                            where b.channel = n.channel and b.dedup_key = n.dedup_key and b.state in ('pending', 'sending')
+                              and (b.alert_id, b.notification_id) < (n.alert_id, n.notification_id)))",
             )
+            .fetch_all(self.pool())
             .await
+            .expect("the tables are as expected");
+            busy
         };
-        until_seen("all is sent", PATIENCE, busy, |n| *n == 0).await;
+        until_seen("all is sent", PATIENCE, busy, Vec::is_empty).await;
     }
 
     async fn one_duty_round(&self) {
