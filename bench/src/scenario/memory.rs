@@ -25,6 +25,7 @@ pub(super) async fn run(bench: &Bench) -> anyhow::Result<Report> {
         checks: 100_000,
         interval_s: 60,
         slots: 200,
+        connections: 20,
         agents,
         ..engine(answers)
     });

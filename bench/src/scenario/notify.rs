@@ -29,6 +29,7 @@ pub(super) async fn run(bench: &Bench) -> anyhow::Result<Report> {
     let mut load = bench.load(&Load {
         checks: 6000,
         slots: 200,
+        connections: 20,
         agents,
         ..engine(Answers::default())
     });

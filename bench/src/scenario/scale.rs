@@ -13,6 +13,7 @@ pub(super) async fn run(bench: &Bench, workers: u32) -> anyhow::Result<Report> {
         interval_s: 10,
         workers,
         slots: 200,
+        connections: 20,
         agents: Agents::Simulated { after_ms: 200 },
         answers: Answers::default(),
     };
@@ -30,6 +31,7 @@ pub(super) async fn run(bench: &Bench, workers: u32) -> anyhow::Result<Report> {
     let free = Load {
         checks: 100_000,
         slots: 4000,
+        connections: 20,
         workers: 1,
         ..load
     };

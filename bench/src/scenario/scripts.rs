@@ -18,6 +18,7 @@ pub(super) async fn run(bench: &Bench) -> anyhow::Result<Report> {
         interval_s: 2,
         workers: 1,
         slots: 100,
+        connections: 20,
         agents: Agents::Elsewhere,
         answers: Answers::default(),
     });
