@@ -4,6 +4,8 @@
 //! was set wrongly.
 
 use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -103,6 +105,7 @@ impl Stage {
 
     /// Starts a component whose clock is off, and sees in its log that it is.
     async fn start_off(&self, subcommand: &str, offset_s: i64) -> Component {
+        forget_the_dead();
         let (library, offset) = (library(), format!("{offset_s:+}"));
         let environment = [
             ("LD_PRELOAD", library.trim()),
@@ -237,6 +240,26 @@ impl Stage {
             .fetch_all(self.pool())
             .await
             .expect("the database answers")
+    }
+}
+
+/// A process that was killed leaves its shared memory behind, and the next one of its number would not start.
+fn forget_the_dead() {
+    let Ok(files) = fs::read_dir("/dev/shm") else {
+        return;
+    };
+    for file in files.flatten() {
+        let name = file.file_name();
+        let name = name.to_string_lossy();
+        let pid = ["faketime_shm_", "sem.faketime_sem_"]
+            .iter()
+            .find_map(|prefix| name.strip_prefix(prefix));
+        if let Some(pid) = pid
+            && !Path::new("/proc").join(pid).exists()
+        {
+            // another test may have been quicker
+            let _ = fs::remove_file(file.path());
+        }
     }
 }
 
