@@ -1,5 +1,5 @@
 # The short names of what scripts/ does. No logic here.
-.PHONY: run test check prepare openapi memory bench bench-long grid-long crash-long model-long outage-long release-has-no-failpoints
+.PHONY: run test check prepare openapi api memory bench bench-long grid-long crash-long model-long outage-long release-has-no-failpoints
 
 run:     ## the whole system on this machine; ARGS="--help" tells what can be chosen
 	@exec scripts/run $(ARGS)
@@ -13,8 +13,11 @@ check:   ## format, lints, documentation, query files, openapi.yaml, bans and li
 prepare: ## rewrite .sqlx after a change of a query or a migration
 	@exec scripts/prepare
 
-openapi: ## rewrite openapi.yaml after a change of a route
-	@exec scripts/openapi
+openapi: ## rewrite openapi.yaml after a change of a route; ACCEPT=breaking, if a client may no longer rely on something
+	@ACCEPT="$(ACCEPT)" exec scripts/openapi
+
+api:     ## the API's description against linters, generators and schemathesis
+	@exec scripts/check-api
 
 memory:  ## what the agent's release build holds at rest, and that it is at most 10 MB
 	@exec scripts/agent-memory

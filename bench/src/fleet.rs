@@ -44,7 +44,7 @@ pub(crate) async fn fill(
     // the interleaving is that of life: neighbours in a table are rarely neighbours in time
     sqlx::query(
         "with made as (
-             insert into checks (host_id, name, cmd, interval_s, follow_up_s)
+             insert into checks (host_id, name, cmd, declared_interval_s, declared_follow_up_s)
              select 1 + i % $2::int, 'check_' || case when $4 then i / $2::int else i end, '/usr/lib/nagios/plugins/check_load', $3::int, $3::int from generate_series(0, $1::int - 1) as i
              returning check_id),
          placed as (

@@ -2,15 +2,20 @@
 //! nothing changes but by the test.
 
 mod access;
+mod audit;
 mod channels;
 mod description;
 mod lists;
 mod metrics;
 mod notifications;
 mod owners;
+mod people;
+mod permissions;
+mod plans;
 mod registration;
+mod resources;
 
-use reqwest::{Client, Method, Response, StatusCode};
+use reqwest::{Client, Method, RequestBuilder, Response, StatusCode};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use sqlx::PgPool;
@@ -65,6 +70,56 @@ impl Served {
         Api::new(&self.api.url, &key, REGISTER_KEY)
     }
 
+    /// Registers an agent of ours, which then shows the token that it was given.
+    async fn register_with_token(&self, registration: &Value) -> String {
+        let (status, given) = self.api.register(registration).await;
+        assert_eq!(status, StatusCode::OK, "{given}");
+        let token = given["token"]
+            .as_str()
+            .expect("it is given a token")
+            .to_owned();
+        assert_eq!(self.api.register(registration).await.0, StatusCode::OK);
+        token
+    }
+
+    /// A client that follows no redirect.
+    fn browser(&self) -> Client {
+        let client = Client::builder().redirect(reqwest::redirect::Policy::none());
+        client.build().expect("a client can be made")
+    }
+
+    /// A new user who has signed in; gives the session's secret.
+    async fn person(&self, name: &str, access: &str) -> String {
+        let password = format!("password of {name}");
+        let user = json!({"username": name, "password": password, "role": access});
+        assert_eq!(self.api.post("/user", &user).await.0, StatusCode::OK);
+        let secret = self.sign_in(name, &password).await;
+        secret.expect("it is the password")
+    }
+
+    /// The secret of a new session, if the password is right.
+    async fn sign_in(&self, name: &str, password: &str) -> Option<String> {
+        let request = self.browser().post(format!("{}/signin", self.api.url));
+        let request = request.header("sec-fetch-site", "same-origin");
+        let answer = request
+            .form(&[("username", name), ("password", password)])
+            .send()
+            .await;
+        let answer = answer.expect("the API answers");
+        let cookie = answer.headers().get("set-cookie")?.to_str().expect("text");
+        let secret = cookie.strip_prefix("stalker=").expect("it is called so");
+        Some(secret.split(';').next().unwrap_or_default().to_owned())
+    }
+
+    /// A request of a page of ours, in somebody's session.
+    fn as_person(&self, secret: &str, method: Method, path: &str) -> RequestBuilder {
+        let request = self
+            .browser()
+            .request(method, format!("{}{path}", self.api.url));
+        let request = request.header("cookie", format!("stalker={secret}"));
+        request.header("sec-fetch-site", "same-origin")
+    }
+
     /// GET without a key.
     async fn anonymous(&self, path: &str) -> Response {
         let request = Client::new().get(format!("{}{path}", self.api.url));
@@ -93,6 +148,20 @@ impl Served {
             .await
             .expect("the tables are as expected");
     }
+}
+
+/// Every operation of the description: its method, path and id.
+async fn operations(served: &Served) -> Vec<(Method, String, String)> {
+    let document = served.api.read("/openapi.json").await;
+    let mut operations = Vec::new();
+    for (path, methods) in document["paths"].as_object().expect("a document has paths") {
+        for (method, operation) in methods.as_object().expect("a path has operations") {
+            let id = operation["operationId"].as_str().expect("an id").to_owned();
+            let method = method.to_uppercase().parse().expect("a method");
+            operations.push((method, path.clone(), id));
+        }
+    }
+    operations
 }
 
 fn original() -> Value {

@@ -1,8 +1,11 @@
 //! A client of the API, as thin as a test can use it: JSON in, status and JSON out.
 
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+
 use reqwest::{Client, Method, RequestBuilder, StatusCode};
 use serde_json::{Value, json};
-use stalker_domain::wire::{API_KEY_HEADER, REGISTER_KEY_HEADER};
+use stalker_domain::wire::{AGENT_TOKEN_HEADER, API_KEY_HEADER, REGISTER_KEY_HEADER};
 
 use crate::agent::{Agent, install_crypto_provider};
 
@@ -14,6 +17,8 @@ pub struct Api {
     api_key: String,
     register_key: String,
     client: Client,
+    /// What the server gave to agents, by the names of their hosts.
+    tokens: Arc<Mutex<BTreeMap<String, String>>>,
 }
 
 /// An answer's status and body; a body that is no JSON is a JSON string.
@@ -36,6 +41,7 @@ impl Api {
             api_key: api_key.to_owned(),
             register_key: register_key.to_owned(),
             client,
+            tokens: Arc::default(),
         }
     }
 
@@ -71,13 +77,23 @@ impl Api {
         body
     }
 
-    /// Registers with the register key, whatever the answer is.
+    /// Registers with the register key, whatever the answer is. A token that is given is shown the next time, as agents do.
     pub async fn register(&self, registration: &Value) -> Answer {
-        let request = self
+        let hostname = registration["hostname"].as_str().unwrap_or_default();
+        let known = || self.tokens.lock().expect("no test panics with it");
+        let mut request = self
             .client
             .post(format!("{}/register", self.url))
             .header(REGISTER_KEY_HEADER, &self.register_key);
-        answer(request.json(registration)).await
+        let token = known().get(hostname).cloned();
+        if let Some(token) = token {
+            request = request.header(AGENT_TOKEN_HEADER, token);
+        }
+        let (status, body) = answer(request.json(registration)).await;
+        if let Some(token) = body["token"].as_str() {
+            known().insert(hostname.to_owned(), token.to_owned());
+        }
+        (status, body)
     }
 
     /// Registers a host whose checks, all with this interval, a simulated agent answers.

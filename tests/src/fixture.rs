@@ -28,7 +28,7 @@ pub async fn add_checks(pool: &PgPool, hostname: &str, n: i32, interval_s: i32, 
     .expect("a host can be added");
     sqlx::query(
         "with made as (
-             insert into checks (host_id, name, interval_s, follow_up_s)
+             insert into checks (host_id, name, declared_interval_s, declared_follow_up_s)
              select $1, 'check_' || i, $3, $3 from generate_series(1, $2) as i
              returning check_id),
          placed as (

@@ -14,6 +14,7 @@ pub mod database;
 pub mod executables;
 pub mod fixture;
 pub mod line;
+pub mod people;
 pub mod private_postgres;
 pub mod process;
 pub mod receiver;

@@ -54,7 +54,7 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> anyhow::Result<
     // Fails if the process has one already, which is as good.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let settings = Arc::clone(&config.settings);
-    let state = StateDir::open(&settings.state_dir)?;
+    let state = Arc::new(StateDir::open(&settings.state_dir)?);
     state.withdraw();
     let certificate = Certificate::load(&settings, &state)?;
     let own_check_key = state.check_key()?;
@@ -92,7 +92,7 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> anyhow::Result<
             runner,
             shutdown.clone()
         ),
-        register::keep_registered(identity, offers, shutdown.clone()),
+        register::keep_registered(identity, Arc::clone(&state), offers, shutdown.clone()),
         follower.follow(hangup, sender, shutdown),
     );
     state.withdraw();

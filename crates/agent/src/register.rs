@@ -6,14 +6,16 @@ use std::time::{Duration, SystemTime};
 use anyhow::{Context, bail};
 use rand::Rng;
 use reqwest::header::{HeaderMap, RETRY_AFTER};
-use reqwest::{Certificate, Client, StatusCode, redirect};
-use stalker_domain::wire::{REGISTER_KEY_HEADER, Registration};
+use reqwest::{Certificate, Client, Response, StatusCode, redirect};
+use serde::Deserialize;
+use stalker_domain::wire::{AGENT_TOKEN_HEADER, REGISTER_KEY_HEADER, Registration};
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::offer::{Identity, Offer};
 use crate::settings::Settings;
+use crate::state::StateDir;
 
 /// How long the server may take to answer.
 const REQUEST: Duration = Duration::from_secs(20);
@@ -34,6 +36,7 @@ const SHOWN_BYTES: usize = 2048;
 /// Registers every offer that differs from the one before, and the present one every few hours.
 pub(crate) async fn keep_registered(
     identity: Identity,
+    state: Arc<StateDir>,
     mut offers: watch::Receiver<Arc<Offer>>,
     shutdown: CancellationToken,
 ) {
@@ -45,7 +48,7 @@ pub(crate) async fn keep_registered(
             warn_of_unsent_key(&offer);
             let registration = offer.registration(&identity);
             tokio::select! {
-                () = insist(&offer.settings, &registration) => {}
+                () = insist(&offer.settings, &state, &registration) => {}
                 changed = offers.changed() => if changed.is_ok() { continue } else { return },
             }
             let differs = |next: &Arc<Offer>| {
@@ -78,11 +81,17 @@ fn warn_of_unsent_key(offer: &Offer) {
 }
 
 /// Tries until the server accepts.
-async fn insist(settings: &Settings, registration: &Registration) {
+async fn insist(settings: &Settings, state: &StateDir, registration: &Registration) {
     let mut pause = FIRST_PAUSE;
+    let mut has_new_token = false;
     loop {
-        let refusal = match register(settings, registration).await {
-            Ok(Answer::Accepted) => {
+        let refusal = match register(settings, state, registration).await {
+            // shown at once: until then somebody else could still have one
+            Ok(Answer::NewToken) if !has_new_token => {
+                has_new_token = true;
+                continue;
+            }
+            Ok(Answer::Accepted | Answer::NewToken) => {
                 tracing::info!(
                     checks = registration.checks.len(),
                     "registered as {} with {}",
@@ -114,6 +123,8 @@ async fn insist(settings: &Settings, registration: &Registration) {
 
 enum Answer {
     Accepted,
+    /// … and the server gave a token, which is kept, and which it wants to see.
+    NewToken,
     Refused(Refusal),
 }
 
@@ -123,30 +134,48 @@ struct Refusal {
     retry_after: Duration,
 }
 
-async fn register(settings: &Settings, registration: &Registration) -> anyhow::Result<Answer> {
+/// The part of an acceptance that matters here; other fields are for people.
+#[derive(Deserialize)]
+struct Accepted {
+    token: Option<String>,
+}
+
+async fn register(
+    settings: &Settings,
+    state: &StateDir,
+    registration: &Registration,
+) -> anyhow::Result<Answer> {
     let url = format!(
         "{}/register",
         settings.master_url.as_str().trim_end_matches('/')
     );
-    let mut response = client(settings)?
+    let mut request = client(settings)?
         .post(url)
-        .header(REGISTER_KEY_HEADER, settings.register_key.clone())
+        .header(REGISTER_KEY_HEADER, settings.register_key.clone());
+    if let Some(token) = state.token()? {
+        request = request.header(AGENT_TOKEN_HEADER, token);
+    }
+    let mut response = request
         .json(registration)
         .send()
         .await
         .map_err(reqwest::Error::without_url)?;
     let status = response.status();
     if status.is_success() {
-        return Ok(Answer::Accepted);
+        // the original's server says less, and gives none
+        let given = read(&mut response).await;
+        let given = serde_json::from_slice::<Accepted>(&given).ok();
+        return Ok(match given.and_then(|accepted| accepted.token) {
+            Some(token) => {
+                state.keep_token(&token)?;
+                Answer::NewToken
+            }
+            None => Answer::Accepted,
+        });
     }
     #[expect(clippy::disallowed_methods, reason = "a Retry-After may be a date")]
     let retry_after = retry_after(response.headers(), SystemTime::now());
-    let mut body = Vec::new();
-    while body.len() < SHOWN_BYTES
-        && let Ok(Some(chunk)) = response.chunk().await
-    {
-        body.extend_from_slice(&chunk[..chunk.len().min(SHOWN_BYTES - body.len())]);
-    }
+    let body = read(&mut response).await;
     let body = String::from_utf8_lossy(&body)
         .trim()
         .replace(char::is_control, " ");
@@ -156,6 +185,17 @@ async fn register(settings: &Settings, registration: &Registration) -> anyhow::R
         format!("{status}: {body}")
     };
     Ok(Answer::Refused(Refusal { text, retry_after }))
+}
+
+/// The beginning of a body: more of it is not needed.
+async fn read(response: &mut Response) -> Vec<u8> {
+    let mut body = Vec::new();
+    while body.len() < SHOWN_BYTES
+        && let Ok(Some(chunk)) = response.chunk().await
+    {
+        body.extend_from_slice(&chunk[..chunk.len().min(SHOWN_BYTES - body.len())]);
+    }
+    body
 }
 
 /// Made anew for each request: there are hours between them, and roots and pools would be kept all the time.

@@ -84,6 +84,17 @@ impl StateDir {
         Ok(key)
     }
 
+    /// What shows the server that this is the agent that has registered its name before.
+    pub(crate) fn token(&self) -> anyhow::Result<Option<String>> {
+        let token = self.read(TOKEN)?.map(|text| text.trim().to_owned());
+        Ok(token.filter(|token| !token.is_empty()))
+    }
+
+    /// Keeps the token that the server gave.
+    pub(crate) fn keep_token(&self, token: &str) -> anyhow::Result<()> {
+        self.write(TOKEN, token)
+    }
+
     /// Says that the agent listens.
     pub(crate) fn announce(&self, ready: &Ready) -> anyhow::Result<()> {
         let text = serde_json::to_string(ready).context("cannot write ready.json")?;
@@ -97,6 +108,7 @@ impl StateDir {
     }
 }
 
+const TOKEN: &str = "token";
 const READY: &str = "ready.json";
 
 /// Lower-case hex.

@@ -12,7 +12,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use tracing::{error, warn};
 use utoipa::openapi::{ContentBuilder, Ref, RefOr, Response as Described, ResponseBuilder};
-use utoipa::{IntoResponses, ToSchema};
+use utoipa::{IntoParams, IntoResponses, ToSchema};
 
 const PROBLEM: &str = "application/problem+json";
 
@@ -23,7 +23,7 @@ pub(crate) enum Error {
     BadRequest(String),
     #[error("{}", in_words(.0))]
     BadFields(Vec<FieldError>),
-    #[error("send an API key in the header X-API-KEY")]
+    #[error("send an API key in the header X-API-KEY, or sign in")]
     NoKey,
     #[error("{0}")]
     Forbidden(&'static str),
@@ -37,6 +37,10 @@ pub(crate) enum Error {
     MethodNotAllowed,
     #[error("the header X-REGISTER-KEY does not hold this cluster's register key")]
     WrongRegisterKey,
+    #[error("it was changed since you looked at it; look again")]
+    Changed,
+    #[error("too many requests from your address; try again after {0} s")]
+    TooMany(u64),
     #[error("the body is larger than 1 MiB")]
     TooLarge,
     #[error("{0}")]
@@ -106,7 +110,8 @@ impl Error {
             Self::Conflict(_) => StatusCode::CONFLICT,
             Self::Unanswered(_) => StatusCode::GATEWAY_TIMEOUT,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
-            Self::WrongRegisterKey => StatusCode::PRECONDITION_FAILED,
+            Self::WrongRegisterKey | Self::Changed => StatusCode::PRECONDITION_FAILED,
+            Self::TooMany(_) => StatusCode::TOO_MANY_REQUESTS,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::NotReady(_) | Self::TooSlow => StatusCode::SERVICE_UNAVAILABLE,
             Self::Database(error) if is_away(error) => StatusCode::SERVICE_UNAVAILABLE,
@@ -132,6 +137,11 @@ impl IntoResponse for Error {
             Self::Database(_) => Self::Internal.to_string(),
             this => this.to_string(),
         };
+        let retry_after = match &this {
+            Self::TooMany(seconds) => Some(HeaderValue::from(*seconds)),
+            _ if status == StatusCode::SERVICE_UNAVAILABLE => Some(HeaderValue::from_static("2")),
+            _ => None,
+        };
         let errors = match this {
             Self::BadFields(errors) => errors,
             _ => Vec::new(),
@@ -146,15 +156,12 @@ impl IntoResponse for Error {
         let mut response = (status, Json(problem)).into_response();
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(PROBLEM));
-        match status {
-            StatusCode::SERVICE_UNAVAILABLE => {
-                headers.insert(header::RETRY_AFTER, HeaderValue::from_static("2"))
-            }
-            StatusCode::UNAUTHORIZED => {
-                headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("ApiKey"))
-            }
-            _ => None,
-        };
+        if let Some(retry_after) = retry_after {
+            headers.insert(header::RETRY_AFTER, retry_after);
+        }
+        if status == StatusCode::UNAUTHORIZED {
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("ApiKey"));
+        }
         response
     }
 }
@@ -227,8 +234,16 @@ impl IntoResponses for Failures {
                 "400",
                 "Something in the request is wrong; the document says what and where",
             ),
-            ("401", "No API key"),
-            ("403", "A wrong API key, or one with too little access"),
+            ("401", "No API key, and nobody is signed in"),
+            (
+                "403",
+                "A wrong API key, too little access, or a page of another site",
+            ),
+            ("413", "The body is larger than 1 MiB"),
+            (
+                "429",
+                "Too many requests from your address; try again after `Retry-After` seconds",
+            ),
             (
                 "503",
                 "The database does not answer; try again after `Retry-After` seconds",
@@ -246,8 +261,13 @@ impl IntoResponses for RegistrationFailures {
     fn responses() -> BTreeMap<String, RefOr<Described>> {
         [
             ("400", "Wrong fields, all of them named"),
+            ("403", "The name belongs to another agent"),
             ("412", "Wrong register key"),
             ("413", "Larger than 1 MiB"),
+            (
+                "429",
+                "Too many requests from your address; try again after `Retry-After` seconds",
+            ),
             (
                 "503",
                 "The database does not answer; try again after `Retry-After` seconds",
@@ -256,6 +276,16 @@ impl IntoResponses for RegistrationFailures {
         .map(|(status, description)| (status.to_owned(), described(description)))
         .into()
     }
+}
+
+/// In the description: an edit may say which version it is of.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Header)]
+#[allow(dead_code)] // a description: `etag` reads it
+pub(crate) struct IfMatch {
+    /// The `ETag` of the version that was seen: an edit of an older one is refused.
+    #[param(rename = "If-Match", required = false)]
+    if_match: Option<String>,
 }
 
 /// In the description: the path names something that is not there.

@@ -1,11 +1,17 @@
 //! The parts of a request, taken so that a wrong one is answered with a problem document.
 
 use axum::body::Bytes;
-use axum::extract::rejection::{BytesRejection, PathRejection, QueryRejection};
+use axum::extract::rejection::{BytesRejection, FormRejection, PathRejection, QueryRejection};
 use axum::extract::{FromRequest, FromRequestParts, Request};
+use axum::http::request::Parts;
+use chrono::{DateTime, Utc};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
+use crate::client::Client;
 use crate::error::Error;
+use crate::fields;
 
 /// Variables of the path.
 #[derive(FromRequestParts)]
@@ -16,6 +22,29 @@ pub(crate) struct Path<T>(pub(crate) T);
 #[derive(FromRequestParts)]
 #[from_request(via(axum::extract::Query), rejection(Error))]
 pub(crate) struct Query<T>(pub(crate) T);
+
+/// What a page's form sends.
+#[derive(FromRequest)]
+#[from_request(via(axum::extract::Form), rejection(Error))]
+pub(crate) struct Form<T>(pub(crate) T);
+
+/// Unix seconds behind the `?`.
+pub(crate) fn time<'de, D: Deserializer<'de>>(value: D) -> Result<Option<DateTime<Utc>>, D::Error> {
+    let Some(seconds) = Option::<f64>::deserialize(value)? else {
+        return Ok(None);
+    };
+    let time = fields::unix(&Value::from(seconds));
+    time.map(Some)
+        .map_err(|_| D::Error::custom("a time is unix seconds"))
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Client {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Error> {
+        Ok(Self::of(parts))
+    }
+}
 
 /// A JSON body, whatever its shape and declared type: the original's agents are not strict about the latter.
 pub(crate) struct Body(pub(crate) Value);
@@ -40,6 +69,15 @@ impl From<PathRejection> for Error {
 impl From<QueryRejection> for Error {
     fn from(rejection: QueryRejection) -> Self {
         Self::BadRequest(format!("the query is wrong: {}", rejection.body_text()))
+    }
+}
+
+impl From<FormRejection> for Error {
+    fn from(rejection: FormRejection) -> Self {
+        if rejection.status() == axum::http::StatusCode::PAYLOAD_TOO_LARGE {
+            return Self::TooLarge;
+        }
+        Self::BadRequest(format!("the form is wrong: {}", rejection.body_text()))
     }
 }
 

@@ -8,9 +8,10 @@ use axum::extract::Request;
 use axum::http::{HeaderName, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
-use stalker_domain::wire::{API_KEY_HEADER, REGISTER_KEY_HEADER};
+use stalker_domain::wire::{AGENT_TOKEN_HEADER, API_KEY_HEADER, REGISTER_KEY_HEADER};
 use tower::ServiceBuilder;
 use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::compression::CompressionLayer;
 use tower_http::request_id::{
     MakeRequestUuid, PropagateRequestIdLayer, RequestId, SetRequestIdLayer,
 };
@@ -19,13 +20,15 @@ use tower_http::trace::{DefaultOnResponse, TraceLayer};
 use tracing::{Level, Span, error, info_span};
 
 use crate::error::Error;
+use crate::{App, browsers, client, rate};
 
 /// Time for a handler to begin its answer. The body of a list may take longer: it is as slow as its reader.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Puts request ids, traces, a time limit and a net for panics around all routes.
-pub(crate) fn around(routes: Router) -> Router {
-    let secrets = [API_KEY_HEADER, REGISTER_KEY_HEADER].map(HeaderName::from_static);
+/// Puts request ids, traces, limits of time and rate, headers for browsers and a net for panics around all routes.
+pub(crate) fn around(routes: Router, app: &App) -> Router {
+    let secrets =
+        [API_KEY_HEADER, REGISTER_KEY_HEADER, AGENT_TOKEN_HEADER].map(HeaderName::from_static);
     routes.layer(
         ServiceBuilder::new()
             .layer(SetSensitiveRequestHeadersLayer::new(
@@ -42,7 +45,15 @@ pub(crate) fn around(routes: Router) -> Router {
                     .on_failure(()),
             )
             .layer(PropagateRequestIdLayer::x_request_id())
+            .layer(middleware::from_fn_with_state(
+                app.clone(),
+                browsers::protect,
+            ))
+            .layer(browsers::cors(&app.config.cors_origins))
+            .layer(CompressionLayer::new())
             .layer(CatchPanicLayer::custom(after_panic))
+            .layer(middleware::from_fn_with_state(app.clone(), client::note))
+            .layer(middleware::from_fn_with_state(app.clone(), rate::limit))
             .layer(middleware::from_fn(limit_time)),
     )
 }

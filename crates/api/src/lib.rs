@@ -5,10 +5,12 @@
 //! promise made to the original system's agents and clients.
 
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, anyhow};
+use ipnet::IpNet;
 use sqlx::PgPool;
 use stalker_db::api_keys;
 use tokio::net::TcpListener;
@@ -16,16 +18,25 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 mod access;
+mod browsers;
+mod client;
+mod cookie;
 mod error;
+mod etag;
 mod extract;
+mod fields;
 mod layers;
 mod list;
 mod openapi;
+mod origin;
+pub mod passwords;
+mod rate;
 mod registration;
 mod routes;
+pub mod secret;
 mod server;
 
-pub use openapi::openapi_yaml;
+pub use openapi::{broken_promises, openapi_yaml};
 
 /// What the API must know; see `[api]` in `default.toml`. It holds keys, so it has no `Debug`.
 #[derive(Clone)]
@@ -38,6 +49,25 @@ pub struct Config {
     pub api_key: Option<String>,
     /// The name of this cluster.
     pub cluster_id: String,
+    /// Where people reach it.
+    pub public_url: Option<String>,
+    /// Whether agents may register that have no token, as the original's.
+    pub allow_tokenless: bool,
+    /// Other sites whose pages may call the API, as `https://example.net`; `*` for all.
+    pub cors_origins: Vec<String>,
+    /// Proxies that are believed when they say for whom they ask.
+    pub trusted_proxies: Vec<IpNet>,
+    /// Requests per second from one address, over some time; none for any number.
+    pub requests_per_s: Option<NonZeroU32>,
+}
+
+impl Config {
+    /// Whether browsers reach it by TLS.
+    pub(crate) fn is_secure(&self) -> bool {
+        self.public_url
+            .as_ref()
+            .is_some_and(|url| url.starts_with("https://"))
+    }
 }
 
 /// What every handler can reach.
@@ -45,6 +75,7 @@ pub struct Config {
 pub(crate) struct App {
     pub(crate) pool: PgPool,
     pub(crate) config: Arc<Config>,
+    pub(crate) rates: Arc<rate::Rates>,
 }
 
 /// Serves the API until `shutdown`. `listening` is told the address as soon as connections are accepted. The
@@ -77,6 +108,7 @@ pub async fn run(
     listening(address);
     let app = App {
         pool: pool.clone(),
+        rates: Arc::new(rate::Rates::new(config.requests_per_s)),
         config: Arc::new(config),
     };
     let key_stored_later = async {

@@ -25,11 +25,10 @@ pub(crate) struct Part {
     after: Option<i64>,
 }
 
-/// Answers `{"FIELD": [entry, …]}`. `page` reads the next entries after an id, with their ids.
+/// Answers `{"FIELD": [entry, …]}`; see [`send_within`].
 ///
 /// # Errors
-/// If the first page cannot be read. If a later one cannot, the body breaks off, so that no client takes half a list
-/// for a whole one.
+/// As [`send_within`].
 pub(crate) async fn send<Entry, Pages, Page>(
     field: &str,
     part: Part,
@@ -40,9 +39,32 @@ where
     Pages: Fn(i64, i64) -> Page + Clone + Send + 'static,
     Page: Future<Output = sqlx::Result<Vec<(i64, Entry)>>> + Send,
 {
+    send_within(&[field], part, page).await
+}
+
+/// Answers `{"FIELD": {"FIELD": [entry, …]}}`, one within the other. `page` reads the next entries after an id, with their ids.
+///
+/// # Errors
+/// If the first page cannot be read. If a later one cannot, the body breaks off, so that no client takes half a list
+/// for a whole one.
+pub(crate) async fn send_within<Entry, Pages, Page>(
+    fields: &[&str],
+    part: Part,
+    page: Pages,
+) -> Result<Response, Error>
+where
+    Entry: Serialize + Send + 'static,
+    Pages: Fn(i64, i64) -> Page + Clone + Send + 'static,
+    Page: Future<Output = sqlx::Result<Vec<(i64, Entry)>>> + Send,
+{
     let left = part.limit.map_or(i64::MAX, i64::from);
     let first = page(part.after.unwrap_or(0), left.min(PAGE)).await?;
-    let head = format!("{{\"{field}\":[");
+    let head: String = fields
+        .iter()
+        .map(|field| format!("{{{}:", serde_json::Value::from(*field)))
+        .chain(["[".to_owned()])
+        .collect();
+    let tail = format!("]{}", "}".repeat(fields.len()));
     let start = Some(Progress {
         text: head,
         rows: first,
@@ -50,12 +72,12 @@ where
         is_first: true,
     });
     let body = stream::try_unfold(start, move |progress| {
-        let page = page.clone();
+        let (page, tail) = (page.clone(), tail.clone());
         async move {
             let Some(progress) = progress else {
                 return Ok(None);
             };
-            step(progress, page)
+            step(progress, page, &tail)
                 .await
                 .map(Some)
                 .inspect_err(|error| error!(%error, "a list broke off"))
@@ -80,6 +102,7 @@ struct Progress<Entry> {
 async fn step<Entry, Page>(
     progress: Progress<Entry>,
     page: impl Fn(i64, i64) -> Page,
+    tail: &str,
 ) -> Result<(String, Option<Progress<Entry>>), BrokenOff>
 where
     Entry: Serialize,
@@ -114,7 +137,7 @@ where
             ))
         }
         _ => {
-            text.push_str("]}");
+            text.push_str(tail);
             Ok((text, None))
         }
     }

@@ -1,10 +1,15 @@
 //! The description of the API, made from the code of its handlers.
 
+mod breaking;
+
+use serde_json::Value;
 use stalker_domain::wire::{API_KEY_HEADER, REGISTER_KEY_HEADER};
 use utoipa::openapi::OpenApi as Document;
-use utoipa::openapi::security::{ApiKey, ApiKeyValue, SecurityScheme};
+use utoipa::openapi::path::Operation;
+use utoipa::openapi::security::{ApiKey, ApiKeyValue, SecurityRequirement, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 
+use crate::cookie;
 use crate::error::Problem;
 use crate::routes;
 
@@ -16,13 +21,18 @@ use crate::routes;
             Times are unix seconds. A trailing slash is optional everywhere. Errors are problem documents (RFC 9457).",
         license(name = "Apache-2.0", identifier = "Apache-2.0")
     ),
+    servers((url = "/", description = "Where this document was found")),
     tags(
         (name = "registration", description = "What agents call"),
         (name = "hosts", description = "Monitored machines"),
         (name = "checks", description = "Scheduled tests and their present state"),
         (name = "state_changes", description = "History"),
+        (name = "alerts", description = "Hard problems, from their beginning to their end"),
+        (name = "maintenances", description = "Where people work, so that nobody is told"),
         (name = "notifications", description = "Messages about alerts, and what became of them"),
         (name = "channels", description = "Where alerts are told, as the configuration says"),
+        (name = "users", description = "People who sign in, and where they are signed in"),
+        (name = "keys", description = "Keys of programs, and of agents that register"),
         (name = "cluster", description = "The cluster as a whole"),
         (name = "health", description = "What balancers and supervisors call"),
     ),
@@ -54,12 +64,42 @@ impl Modify for Keys {
             ));
             components.add_security_scheme(scheme, SecurityScheme::ApiKey(key));
         }
+        let cookie = ApiKeyValue::with_description(
+            cookie::PLAIN.to_owned(),
+            "The cookie of a session, as signing in sets it; behind TLS it is called `__Host-stalker`.".to_owned(),
+        );
+        components.add_security_scheme("session", SecurityScheme::ApiKey(ApiKey::Cookie(cookie)));
     }
 }
 
 /// The whole description.
 pub(crate) fn document() -> Document {
-    routes::documented().into_openapi()
+    let mut document = routes::documented().into_openapi();
+    for item in document.paths.paths.values_mut() {
+        let operations = [
+            &mut item.get,
+            &mut item.post,
+            &mut item.put,
+            &mut item.delete,
+        ];
+        for operation in operations.into_iter().flatten() {
+            also_for_sessions(operation);
+        }
+    }
+    document
+}
+
+/// What a key opens, a session opens as well.
+fn also_for_sessions(operation: &mut Operation) {
+    let key = SecurityRequirement::new::<_, [&str; 0], &str>("api_key", []);
+    if let Some(security) = &mut operation.security
+        && security.contains(&key)
+    {
+        security.push(SecurityRequirement::new::<_, [&str; 0], &str>(
+            "session",
+            [],
+        ));
+    }
 }
 
 /// The whole description as YAML: the same bytes for the same code, ending in a newline.
@@ -69,4 +109,16 @@ pub fn openapi_yaml() -> String {
         .to_yaml()
         .expect("a document that was built from types can be written");
     format!("{}\n", yaml.trim_end())
+}
+
+/// The promises of an older description that this one breaks, each with its place; none, if all are kept.
+///
+/// # Errors
+/// If `older` is no YAML.
+pub fn broken_promises(
+    older: &str,
+) -> Result<Vec<String>, impl std::error::Error + Send + Sync + use<>> {
+    let now = serde_json::to_value(document())
+        .expect("a document that was built from types can be written");
+    yaml_serde::from_str::<Value>(older).map(|older| breaking::breaking(&older, &now))
 }

@@ -5,10 +5,11 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 use stalker_domain::wire::{RegisteredCheck, Registration};
 
 use crate::error::{Error, FieldError};
+use crate::fields::{self, Fields, expected, integer, text};
 
 /// Seconds; a week is the longest interval.
 const INTERVALS: RangeInclusive<i64> = 1..=604_800;
@@ -20,16 +21,7 @@ const LONGEST_NAME: usize = 255;
 /// # Errors
 /// All wrong fields.
 pub(crate) fn read(body: &Value) -> Result<Registration, Error> {
-    let mut errors = Vec::new();
-    let Some(map) = body.as_object() else {
-        return Err(Error::field("body", expected("an object", body)));
-    };
-    let mut fields = Fields {
-        at: String::new(),
-        map,
-        errors: &mut errors,
-    };
-    let registration = Registration {
+    fields::read(body, |fields| Registration {
         hostname: fields.required("hostname", name).unwrap_or_default(),
         roles: fields.optional("roles", roles).unwrap_or_default(),
         ip: fields.optional("ip", ip).flatten(),
@@ -39,13 +31,8 @@ pub(crate) fn read(body: &Value) -> Result<Registration, Error> {
         agent_version: fields.optional("agent_version", name),
         cert_sha256: fields.optional("cert_sha256", fingerprint),
         check_key: fields.optional("check_key", header_text),
-        checks: checks(&mut fields),
-    };
-    if errors.is_empty() {
-        Ok(registration)
-    } else {
-        Err(Error::BadFields(errors))
-    }
+        checks: checks(fields),
+    })
 }
 
 fn checks(fields: &mut Fields) -> BTreeMap<String, RegisteredCheck> {
@@ -104,62 +91,6 @@ fn check(fields: &mut Fields) -> RegisteredCheck {
         flap_threshold: fields.optional("flap_threshold", |v| integer(v, 2..=1000)),
         flap_window: fields.optional("flap_window", |v| integer(v, 1..=604_800)),
     }
-}
-
-/// The fields of one object, and the list into which their mistakes go.
-struct Fields<'a> {
-    at: String,
-    map: &'a Map<String, Value>,
-    errors: &'a mut Vec<FieldError>,
-}
-
-impl<'a> Fields<'a> {
-    fn required<T>(
-        &mut self,
-        field: &str,
-        parse: impl FnOnce(&'a Value) -> Result<T, String>,
-    ) -> Option<T> {
-        if !self.map.contains_key(field) {
-            self.wrong(field, "is missing".to_owned());
-        }
-        self.parse(field, self.map.get(field)?, parse)
-    }
-
-    /// Absent and null are the same.
-    fn optional<T>(
-        &mut self,
-        field: &str,
-        parse: impl FnOnce(&'a Value) -> Result<T, String>,
-    ) -> Option<T> {
-        let value = self.map.get(field).filter(|value| !value.is_null())?;
-        self.parse(field, value, parse)
-    }
-
-    fn parse<T>(
-        &mut self,
-        field: &str,
-        value: &'a Value,
-        parse: impl FnOnce(&'a Value) -> Result<T, String>,
-    ) -> Option<T> {
-        parse(value)
-            .map_err(|message| self.wrong(field, message))
-            .ok()
-    }
-
-    fn wrong(&mut self, field: &str, message: String) {
-        self.errors.push(FieldError {
-            at: format!("{}{field}", self.at),
-            message,
-        });
-    }
-}
-
-fn text(value: &Value) -> Result<String, String> {
-    let text = value.as_str().ok_or_else(|| expected("a string", value))?;
-    if text.contains('\0') {
-        return Err("must not hold a NUL".to_owned());
-    }
-    Ok(text.to_owned())
 }
 
 /// A name becomes part of paths and of keys for deduplication.
@@ -224,34 +155,6 @@ fn env(value: &Value) -> Result<(), String> {
         Ok(())
     } else {
         Err(expected("an object or \"\"", value))
-    }
-}
-
-fn integer(value: &Value, range: RangeInclusive<i64>) -> Result<i64, String> {
-    let wanted = || match *range.end() {
-        i64::MAX => format!("an integer from {}", range.start()),
-        end => format!("an integer from {} to {end}", range.start()),
-    };
-    let number = value.as_i64().ok_or_else(|| expected(&wanted(), value))?;
-    if !range.contains(&number) {
-        return Err(format!("must be {}, not {number}", wanted()));
-    }
-    Ok(number)
-}
-
-fn expected(what: &str, value: &Value) -> String {
-    format!("must be {what}, not {}", kind(value))
-}
-
-/// What a value is, for people.
-pub(crate) fn kind(value: &Value) -> String {
-    match value {
-        Value::Null => "null".to_owned(),
-        Value::Bool(_) | Value::Number(_) => value.to_string(),
-        Value::String(text) if text.len() <= 40 => value.to_string(),
-        Value::String(_) => "a long string".to_owned(),
-        Value::Array(_) => "a list".to_owned(),
-        Value::Object(_) => "an object".to_owned(),
     }
 }
 

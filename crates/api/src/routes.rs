@@ -9,22 +9,37 @@ use tower_http::normalize_path::NormalizePathLayer;
 use utoipa::{OpenApi, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 
+use crate::access::Viewer;
 use crate::error::Error;
 use crate::openapi::Base;
 use crate::{App, layers};
 
+mod alerts;
+mod audit;
 mod channels;
 mod checks;
+mod clusters;
 mod docs;
+mod find_host;
 mod health;
 mod hosts;
+mod keys;
+mod maintenances;
 mod metrics;
+mod notes;
 mod notifications;
+mod overrides;
 mod owners;
+mod pins;
 mod register;
+mod replicas;
 mod routes_list;
+mod samples;
+mod sessions;
+mod sign_in;
 mod state_changes;
 mod stats;
+mod users;
 
 /// Bytes of a request's body.
 const BODY_LIMIT: usize = 1024 * 1024;
@@ -34,12 +49,26 @@ pub(crate) fn documented() -> OpenApiRouter<App> {
     OpenApiRouter::with_openapi(Base::openapi())
         .merge(register::routes())
         .merge(hosts::routes())
+        .merge(pins::routes())
+        .merge(find_host::routes())
+        .merge(notes::routes())
         .merge(checks::routes())
+        .merge(overrides::routes())
         .merge(owners::routes())
+        .merge(samples::routes())
         .merge(state_changes::routes())
+        .merge(alerts::routes())
+        .merge(maintenances::routes())
         .merge(notifications::routes())
         .merge(channels::routes())
+        .merge(users::routes())
+        .merge(sessions::routes())
+        .merge(sign_in::routes())
+        .merge(keys::routes())
+        .merge(audit::routes())
         .merge(stats::routes())
+        .merge(clusters::routes())
+        .merge(replicas::routes())
         .merge(metrics::routes())
         .merge(routes_list::routes())
         .merge(health::routes())
@@ -49,14 +78,23 @@ pub(crate) fn documented() -> OpenApiRouter<App> {
 pub(crate) fn router(app: App) -> Router {
     let (api, _) = documented().split_for_parts();
     let api = api
-        .route("/", routing::get(async || Redirect::to("/docs/")))
+        .route("/", routing::get(home))
         .fallback(async || Error::NotFound("there is no such route; see /docs".to_owned()))
         .method_not_allowed_fallback(async || Error::MethodNotAllowed)
         .layer(DefaultBodyLimit::max(BODY_LIMIT))
-        .with_state(app);
+        .with_state(app.clone());
     // The pages of /docs know their own slashes; everywhere else one at the end is optional.
     let api = NormalizePathLayer::trim_trailing_slash().layer(api);
-    layers::around(docs::router().fallback_service(api))
+    layers::around(docs::router().fallback_service(api), &app)
+}
+
+/// Until there are pages, the description of the API; who is not signed in is asked to.
+async fn home(viewer: Result<Viewer, Error>) -> Result<Redirect, Error> {
+    match viewer {
+        Ok(_) | Err(Error::Forbidden(_)) => Ok(Redirect::to("/docs/")),
+        Err(Error::NoKey) => Ok(Redirect::to("/signin?next=/")),
+        Err(error) => Err(error),
+    }
 }
 
 /// What is answered when something was done.

@@ -1,6 +1,8 @@
 //! Opening, changing and closing alerts. Each of these belongs into the transaction of what caused it, and brings its
 //! consequences along: targets, floods, and what is owed.
 
+pub mod list;
+
 use sqlx::PgConnection;
 use stalker_domain::thresholds::Thresholds;
 

@@ -1,18 +1,63 @@
-//! Keys of the API: only their hashes are known here.
+//! Keys of the API, and of agents that register: only their hashes are known here.
 
+use chrono::{DateTime, Utc};
 use sha2::{Digest, Sha256};
-use sqlx::PgPool;
+use sqlx::{PgConnection, PgPool};
 
-/// The name under which the key of the configuration file is kept.
-const CONFIGURED: &str = "configuration";
+/// The name under which the key of the configuration file is kept. It is revoked by changing that.
+pub const CONFIGURED: &str = "configuration";
 
 /// A key that may be used.
 #[derive(Debug, Clone)]
 pub struct Key {
+    /// Identity.
+    pub key_id: i64,
     /// Its name, for people.
     pub name: String,
-    /// `viewer`, `operator`, `admin`.
+    /// `viewer`, `operator`, `admin`, or `register`, which agents show.
     pub access: String,
+    /// Only hosts with one of these roles, if any are named.
+    pub scope: Option<Vec<String>>,
+}
+
+/// A key as people see it: not the key itself.
+#[derive(Debug, Clone)]
+pub struct Listed {
+    /// Identity.
+    pub key_id: i64,
+    /// See [`Key`].
+    pub name: String,
+    /// See [`Key`].
+    pub access: String,
+    /// See [`Key`].
+    pub scope: Option<Vec<String>>,
+    /// Who made it.
+    pub made_by: String,
+    /// When.
+    pub created_at: DateTime<Utc>,
+    /// When it ends, or has ended.
+    pub expires_at: Option<DateTime<Utc>>,
+    /// When it was last used, to the minute.
+    pub last_used_at: Option<DateTime<Utc>>,
+    /// When it was revoked.
+    pub revoked_at: Option<DateTime<Utc>>,
+}
+
+/// A key to be added.
+#[derive(Debug, Clone)]
+pub struct New<'a> {
+    /// The key itself.
+    pub key: &'a str,
+    /// See [`Key`].
+    pub name: &'a str,
+    /// See [`Key`].
+    pub access: &'a str,
+    /// See [`Key`].
+    pub scope: Option<&'a [String]>,
+    /// See [`Listed`].
+    pub expires_at: Option<DateTime<Utc>>,
+    /// See [`Listed`].
+    pub made_by: &'a str,
 }
 
 /// A key that is known, not revoked and not expired. Notes that it was used, at most once a minute.
@@ -21,11 +66,10 @@ pub struct Key {
 /// If the database does not answer.
 pub async fn find(pool: &PgPool, key: &str) -> sqlx::Result<Option<Key>> {
     let found = sqlx::query!(
-        // A key that is limited to some roles is refused as long as no list honours that limit.
         r#"
-        select key_id, name, access, coalesce(last_used_at < now() - interval '1 minute', true) as "is_stale!"
+        select key_id, name, access, scope, coalesce(last_used_at < now() - interval '1 minute', true) as "is_stale!"
         from api_keys
-        where hash = $1 and scope is null and revoked_at is null and coalesce(expires_at > now(), true)
+        where hash = $1 and revoked_at is null and coalesce(expires_at > now(), true)
         "#,
         hash(key)
     )
@@ -42,9 +86,71 @@ pub async fn find(pool: &PgPool, key: &str) -> sqlx::Result<Option<Key>> {
         .await?;
     }
     Ok(Some(Key {
+        key_id: found.key_id,
         name: found.name,
         access: found.access,
+        scope: found.scope,
     }))
+}
+
+/// Adds a key; returns its id.
+///
+/// # Errors
+/// If the database does not answer.
+pub async fn add(conn: &mut PgConnection, new: &New<'_>) -> sqlx::Result<i64> {
+    sqlx::query_scalar!(
+        "insert into api_keys (name, hash, access, scope, expires_at, made_by) values ($1, $2, $3, $4, $5, $6) returning key_id",
+        new.name,
+        hash(new.key),
+        new.access,
+        new.scope,
+        new.expires_at,
+        new.made_by,
+    )
+    .fetch_one(conn)
+    .await
+}
+
+/// All keys, also those that were revoked or have expired, in the order in which they were made.
+///
+/// # Errors
+/// If the database does not answer.
+pub async fn list(pool: &PgPool) -> sqlx::Result<Vec<Listed>> {
+    sqlx::query_as!(
+        Listed,
+        "select key_id, name, access, scope, made_by, created_at, expires_at, last_used_at, revoked_at from api_keys order by key_id"
+    )
+    .fetch_all(pool)
+    .await
+}
+
+/// The key of this id. Whoever has it so in a transaction is the only one who changes it.
+///
+/// # Errors
+/// If the database does not answer.
+pub async fn find_listed(conn: &mut PgConnection, key_id: i64) -> sqlx::Result<Option<Listed>> {
+    sqlx::query_as!(
+        Listed,
+        "select key_id, name, access, scope, made_by, created_at, expires_at, last_used_at, revoked_at from api_keys where key_id = $1
+         for no key update",
+        key_id
+    )
+    .fetch_optional(conn)
+    .await
+}
+
+/// Revokes a key, for good.
+///
+/// # Errors
+/// If the database does not answer.
+pub async fn revoke(conn: &mut PgConnection, key_id: i64) -> sqlx::Result<()> {
+    sqlx::query!(
+        "update api_keys set revoked_at = now() where key_id = $1 and revoked_at is null",
+        key_id
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
 }
 
 /// Makes `key` the one key that comes from configuration, with access admin; an earlier one is revoked.

@@ -1,7 +1,7 @@
 //! Messages that somebody asks for, to see whether a channel works: asked by the API, sent by any worker.
 
 use chrono::{DateTime, Utc};
-use sqlx::PgPool;
+use sqlx::{PgConnection, PgPool};
 
 use crate::notifications::{Attempt, dead_letters};
 
@@ -39,7 +39,11 @@ pub struct Test {
 ///
 /// # Errors
 /// If the database does not answer.
-pub async fn ask(pool: &PgPool, channel: &str, asked_by: &str) -> sqlx::Result<Option<i64>> {
+pub async fn ask(
+    conn: &mut PgConnection,
+    channel: &str,
+    asked_by: &str,
+) -> sqlx::Result<Option<i64>> {
     sqlx::query_scalar!(
         r#"
         with forgotten as (delete from channel_tests where asked_at < now() - interval '1 day')
@@ -50,7 +54,7 @@ pub async fn ask(pool: &PgPool, channel: &str, asked_by: &str) -> sqlx::Result<O
         channel,
         asked_by,
     )
-    .fetch_optional(pool)
+    .fetch_optional(conn)
     .await
 }
 

@@ -5,6 +5,7 @@ use sqlx::{PgConnection, PgPool};
 
 use crate::alerts;
 use crate::notifications::acknowledgements;
+use crate::pools::BEGIN_LIST;
 
 /// A check with its host and its present state.
 #[derive(Debug, Clone)]
@@ -53,16 +54,34 @@ pub struct Check {
     pub owner: String,
 }
 
-/// Which checks a list is of.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Which {
-    /// Every check.
-    All,
-    /// One check, by its id.
-    One(i64),
-    /// The checks of one host, by its id.
-    OfHost(i64),
-    /// Failing ones, hard or soft, whatever is suppressed.
+/// Which checks a list is of: all that is given must be so.
+#[derive(Debug, Clone, Default)]
+pub struct Which {
+    /// Those in this state.
+    pub state: State,
+    /// This one.
+    pub check_id: Option<i64>,
+    /// Those of the host of this id.
+    pub host_id: Option<i64>,
+    /// Those of hosts with this role.
+    pub role: Option<String>,
+    /// Those of this name.
+    pub name: Option<String>,
+    /// Those that this person takes care of.
+    pub owner: Option<String>,
+    /// Those with this status; what cannot be reached is unknown.
+    pub status: Option<i16>,
+    /// Those of hosts with one of these roles: the scope of a key.
+    pub scope: Option<Vec<String>>,
+}
+
+/// What a list may ask of its checks.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum State {
+    /// Nothing.
+    #[default]
+    Any,
+    /// Failing, hard or soft, whatever is suppressed.
     Failing,
     /// Failing for at least the threshold of runs.
     Hard,
@@ -74,12 +93,10 @@ pub enum Which {
     Suspended,
 }
 
-impl Which {
+impl State {
     fn word(self) -> &'static str {
         match self {
-            Self::All => "all",
-            Self::One(_) => "one",
-            Self::OfHost(_) => "of host",
+            Self::Any => "any",
             Self::Failing => "failing",
             Self::Hard => "hard",
             Self::Leased => "leased",
@@ -87,86 +104,84 @@ impl Which {
             Self::Suspended => "suspended",
         }
     }
-
-    fn id(self) -> Option<i64> {
-        match self {
-            Self::One(id) | Self::OfHost(id) => Some(id),
-            _ => None,
-        }
-    }
 }
 
 /// The next at most `limit` checks of a list whose ids are above `after`, by id. Removed checks are in no list.
 ///
-/// A page is a statement of its own: a cursor would hold a snapshot as long as the slowest client reads.
+/// A page is a transaction of its own: a cursor would hold a snapshot as long as the slowest client reads.
 ///
 /// # Errors
 /// If the database does not answer.
-pub async fn page(pool: &PgPool, which: Which, after: i64, limit: i64) -> sqlx::Result<Vec<Check>> {
+pub async fn page(
+    pool: &PgPool,
+    which: &Which,
+    after: i64,
+    limit: i64,
+) -> sqlx::Result<Vec<Check>> {
+    let mut tx = pool.begin_with(BEGIN_LIST).await?;
     sqlx::query_as!(
         Check,
         r#"
-        select c.* from (
-            -- one branch is executed; each reads its own index, which one condition with `or` could not
-            (select check_id from check_state
-             where $1::text = 'all' and not removed and check_id > $3 order by check_id limit $4)
-            union all
-            (select check_id from check_state where $1 = 'one' and not removed and check_id = $2)
-            union all
-            (select check_id from checks
-             where $1 = 'of host' and host_id = $2 and removed_at is null and check_id > $3 order by check_id limit $4)
-            union all
-            (select check_id from check_state
-             where $1 = 'failing' and (status <> 0 or unreachable) and not removed and check_id > $3 order by check_id limit $4)
-            union all
-            (select check_id from check_state
-             where $1 = 'hard' and (status <> 0 or unreachable) and hard and not removed and check_id > $3 order by check_id limit $4)
-            union all
-            (select check_id from check_state
-             where $1 = 'leased' and leased_until >= now() and not removed and check_id > $3 order by check_id limit $4)
-            union all
-            (select check_id from check_state
-             where $1 = 'suspended' and suspended and not removed and check_id > $3 order by check_id limit $4)
-            union all
-            (select k.check_id from checks k join hosts h using (host_id)
-             where $1 = 'in maintenance' and k.removed_at is null and k.check_id > $3
-               and exists (select from maintenances m where m.ends_at > now() and m.starts_at <= now())
-               and exists (select from maintenances_at(now(), h.hostname, h.roles, k.name))
-             order by k.check_id limit $4)
-        ) as listed
-        cross join lateral (
-            select s.check_id, h.hostname, h.ip, k.name, k.interval_s, k.follow_up_s, k.priority, s.status, s.unreachable,
-                s.out, s.fails, s.last_at, coalesce(s.rush_at, s.due_at) as "next_at!", s.since, s.latency_us,
-                coalesce(s.leased_until >= now(), false) as "is_leased!", s.suspended as "is_suspended!",
-                -- the first is asked once, and unless a maintenance is in force at all the second of no row
-                (exists (select from maintenances m where m.ends_at > now() and m.starts_at <= now())
-                    and exists (select from maintenances_at(now(), h.hostname, h.roles, k.name))) as "is_in_maintenance!",
-                coalesce(s.flap_until > now(), false) as "is_flapping!",
-                (not s.suspended and coalesce(s.leased_until < now(), true)
-                    and coalesce(s.rush_at, s.due_at) < now() - make_interval(secs => k.interval_s + 30)) as "is_stale!",
-                s.owner
-            from check_state s join checks k using (check_id) join hosts h using (host_id)
-            where s.check_id = listed.check_id
-            -- looked up one by one: a plan that knows no parameters would walk the tables from their beginning
-            limit 1
-        ) as c
-        order by c.check_id
+        select s.check_id, h.hostname, h.ip, k.name, k.interval_s, k.follow_up_s as "follow_up_s!", k.priority as "priority!", s.status, s.unreachable,
+            s.out, s.fails, s.last_at, coalesce(s.rush_at, s.due_at) as "next_at!", s.since, s.latency_us,
+            coalesce(s.leased_until >= now(), false) as "is_leased!", s.suspended as "is_suspended!",
+            -- the first is asked once, and unless a maintenance is in force at all the second of no row
+            (exists (select from maintenances m where m.ends_at > now() and m.starts_at <= now())
+                and exists (select from maintenances_at(now(), h.hostname, h.roles, k.name))) as "is_in_maintenance!",
+            coalesce(s.flap_until > now(), false) as "is_flapping!",
+            (not s.suspended and coalesce(s.leased_until < now(), true)
+                and coalesce(s.rush_at, s.due_at) < now() - make_interval(secs => k.interval_s + 30)) as "is_stale!",
+            s.owner
+        from check_state s join checks k using (check_id) join hosts h using (host_id)
+        -- what is not asked for is folded away before anything is planned, so that each question finds its index
+        where not s.removed and s.check_id > $1 and k.check_id > $1
+          and ($3::bigint is null or s.check_id = $3)
+          and ($4::bigint is null or k.host_id = $4)
+          and ($5::text is null or h.roles @> array[$5])
+          and ($6::text is null or k.name = $6)
+          and ($7::text is null or (s.owner = $7 and s.owner <> ''))
+          and ($8::smallint is null or case when s.unreachable then 3 else s.status end = $8)
+          and (coalesce($8, 0) = 0 or s.status <> 0 or s.unreachable)
+          and ($9::text[] is null or h.roles && $9)
+          and ($10::text not in ('failing', 'hard') or s.status <> 0 or s.unreachable)
+          and ($10 <> 'hard' or s.hard)
+          and ($10 <> 'leased' or s.leased_until >= now())
+          and ($10 <> 'suspended' or s.suspended)
+          and ($10 <> 'in maintenance' or (
+            exists (select from maintenances m where m.ends_at > now() and m.starts_at <= now())
+            and exists (select from maintenances_at(now(), h.hostname, h.roles, k.name))))
+        order by s.check_id limit $2
         "#,
-        which.word(),
-        which.id(),
         after,
-        limit
+        limit,
+        which.check_id,
+        which.host_id,
+        which.role.as_deref(),
+        which.name.as_deref(),
+        which.owner.as_deref(),
+        which.status,
+        which.scope.as_deref(),
+        which.state.word(),
     )
-    .fetch_all(pool)
+    .fetch_all(&mut *tx)
     .await
 }
 
-/// One check, unless it is unknown or removed.
+/// One check, unless it is unknown, removed, or out of this scope.
 ///
 /// # Errors
 /// If the database does not answer.
-pub async fn find(pool: &PgPool, check_id: i64) -> sqlx::Result<Option<Check>> {
-    Ok(page(pool, Which::One(check_id), 0, 1).await?.pop())
+pub async fn find(
+    pool: &PgPool,
+    check_id: i64,
+    scope: Option<&[String]>,
+) -> sqlx::Result<Option<Check>> {
+    let which = Which {
+        check_id: Some(check_id),
+        scope: scope.map(<[String]>::to_vec),
+        ..Which::default()
+    };
+    Ok(page(pool, &which, 0, 1).await?.pop())
 }
 
 /// Makes a check due at `at`, or now if that is past. `None` means now. A run that is under way does not lose the
@@ -174,14 +189,18 @@ pub async fn find(pool: &PgPool, check_id: i64) -> sqlx::Result<Option<Check>> {
 ///
 /// # Errors
 /// If the database does not answer.
-pub async fn run_at(pool: &PgPool, check_id: i64, at: Option<DateTime<Utc>>) -> sqlx::Result<bool> {
+pub async fn run_at(
+    conn: &mut PgConnection,
+    check_id: i64,
+    at: Option<DateTime<Utc>>,
+) -> sqlx::Result<bool> {
     // greatest() passes over null
     let done = sqlx::query!(
         "update check_state set rush_at = greatest(now(), $2::timestamptz) where check_id = $1 and not removed",
         check_id,
         at
     )
-    .execute(pool)
+    .execute(conn)
     .await?;
     Ok(done.rows_affected() == 1)
 }
@@ -190,7 +209,11 @@ pub async fn run_at(pool: &PgPool, check_id: i64, at: Option<DateTime<Utc>>) -> 
 ///
 /// # Errors
 /// If the database does not answer.
-pub async fn set_suspended(pool: &PgPool, check_id: i64, suspended: bool) -> sqlx::Result<bool> {
+pub async fn set_suspended(
+    conn: &mut PgConnection,
+    check_id: i64,
+    suspended: bool,
+) -> sqlx::Result<bool> {
     let done = sqlx::query!(
         "update check_state
          set suspended = $2, rush_at = case when suspended and not $2 then now() else rush_at end,
@@ -199,7 +222,7 @@ pub async fn set_suspended(pool: &PgPool, check_id: i64, suspended: bool) -> sql
         check_id,
         suspended
     )
-    .execute(pool)
+    .execute(conn)
     .await?;
     Ok(done.rows_affected() == 1)
 }
@@ -208,9 +231,8 @@ pub async fn set_suspended(pool: &PgPool, check_id: i64, suspended: bool) -> sql
 /// such check.
 ///
 /// # Errors
-/// If the database does not answer; nothing is changed then.
-pub async fn set_owner(pool: &PgPool, check_id: i64, owner: &str) -> sqlx::Result<bool> {
-    let mut tx = pool.begin().await?;
+/// If the database does not answer.
+pub async fn set_owner(conn: &mut PgConnection, check_id: i64, owner: &str) -> sqlx::Result<bool> {
     let has_changed = sqlx::query_scalar!(
         r#"
         update check_state s set owner = $2
@@ -221,12 +243,11 @@ pub async fn set_owner(pool: &PgPool, check_id: i64, owner: &str) -> sqlx::Resul
         check_id,
         owner,
     )
-    .fetch_optional(&mut *tx)
+    .fetch_optional(&mut *conn)
     .await?;
     if has_changed == Some(true) && !owner.is_empty() {
-        acknowledgements::owe(&mut tx, check_id).await?;
+        acknowledgements::owe(conn, check_id).await?;
     }
-    tx.commit().await?;
     Ok(has_changed.is_some())
 }
 
@@ -234,14 +255,12 @@ pub async fn set_owner(pool: &PgPool, check_id: i64, owner: &str) -> sqlx::Resul
 ///
 /// # Errors
 /// If the database does not answer.
-pub async fn delete(pool: &PgPool, check_id: i64) -> sqlx::Result<bool> {
-    let mut tx = pool.begin().await?;
+pub async fn delete(conn: &mut PgConnection, check_id: i64) -> sqlx::Result<bool> {
     let deleted = sqlx::query!("delete from checks where check_id = $1", check_id)
-        .execute(&mut *tx)
+        .execute(&mut *conn)
         .await?;
-    delete_states(&mut tx, &[check_id]).await?;
-    alerts::close(&mut tx, &[check_id], &[], "removed").await?;
-    tx.commit().await?;
+    delete_states(conn, &[check_id]).await?;
+    alerts::close(conn, &[check_id], &[], "removed").await?;
     Ok(deleted.rows_affected() == 1)
 }
 

@@ -7,6 +7,7 @@
 
 pub mod alerts;
 pub mod api_keys;
+pub mod audit;
 pub mod channel_tests;
 pub mod channels;
 pub mod checks;
@@ -18,8 +19,10 @@ pub mod failpoint;
 pub mod floods;
 pub mod hosts;
 pub mod maintenances;
+pub mod notes;
 pub mod notifications;
 pub mod outcomes;
+pub mod overrides;
 pub mod partitions;
 pub mod pins;
 mod pools;
@@ -28,10 +31,13 @@ pub mod replicas;
 pub mod routes;
 pub mod samples;
 pub mod series;
+pub mod sessions;
+pub mod sign_ins;
 pub mod state_changes;
 pub mod stats;
 pub mod suppressions;
 pub mod sweep;
+pub mod users;
 mod wire;
 
 pub use pools::{MIGRATOR, Pools, is_migrated, is_passing, migrate};

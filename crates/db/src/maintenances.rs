@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use sqlx::PgPool;
 use sqlx::postgres::types::PgInterval;
+use sqlx::{PgConnection, PgPool};
 
 /// A maintenance, and where it is in force. `None` matches everything; text may hold `*` and `?`.
 #[derive(Debug, Clone)]
@@ -107,7 +107,7 @@ pub enum Ended {
 ///
 /// # Errors
 /// If it cannot be, or the database does not answer.
-pub async fn add(pool: &PgPool, new: &NewMaintenance) -> Result<Maintenance, AddError> {
+pub async fn add(conn: &mut PgConnection, new: &NewMaintenance) -> Result<Maintenance, AddError> {
     let (ends_at, lasts) = match new.end {
         End::At(at) => (Some(at), None),
         End::After(lasts) => (None, Some(interval(lasts)?)),
@@ -132,7 +132,7 @@ pub async fn add(pool: &PgPool, new: &NewMaintenance) -> Result<Maintenance, Add
         new.author,
         new.reason,
     )
-    .fetch_optional(pool)
+    .fetch_optional(conn)
     .await?
     .ok_or(AddError::IsOver)
 }
@@ -173,6 +173,46 @@ pub async fn list(pool: &PgPool, with_past: bool) -> sqlx::Result<Vec<Maintenanc
     .await
 }
 
+/// One maintenance, over or not. Whoever has it so in a transaction is the only one who changes it.
+///
+/// # Errors
+/// If the database does not answer.
+pub async fn find(
+    conn: &mut PgConnection,
+    maintenance_id: i64,
+) -> sqlx::Result<Option<Maintenance>> {
+    sqlx::query_as!(
+        Maintenance,
+        r#"
+        select maintenance_id, starts_at, ends_at, hosts, roles, checks, author, reason,
+               case when ends_at <= now() then 'over' when starts_at <= now() then 'now' else 'coming' end as "phase!"
+        from maintenances where maintenance_id = $1 for no key update
+        "#,
+        maintenance_id,
+    )
+    .fetch_optional(conn)
+    .await
+}
+
+/// Gives a maintenance another end, if it is not over and would not be over by that. False if that cannot be.
+///
+/// # Errors
+/// If the database does not answer.
+pub async fn set_end(
+    conn: &mut PgConnection,
+    maintenance_id: i64,
+    ends_at: DateTime<Utc>,
+) -> sqlx::Result<bool> {
+    let done = sqlx::query!(
+        "update maintenances set ends_at = $2 where maintenance_id = $1 and ends_at > now() and $2 > now() and $2 > starts_at",
+        maintenance_id,
+        ends_at,
+    )
+    .execute(conn)
+    .await?;
+    Ok(done.rows_affected() == 1)
+}
+
 /// How many checks a maintenance is about, as hosts and checks are today.
 ///
 /// # Errors
@@ -195,7 +235,7 @@ pub async fn reach(pool: &PgPool, maintenance_id: i64) -> sqlx::Result<i64> {
 ///
 /// # Errors
 /// If the database does not answer.
-pub async fn end(pool: &PgPool, maintenance_id: i64) -> sqlx::Result<Ended> {
+pub async fn end(conn: &mut PgConnection, maintenance_id: i64) -> sqlx::Result<Ended> {
     let ended = sqlx::query!(
         r#"
         with ended as (
@@ -208,7 +248,7 @@ pub async fn end(pool: &PgPool, maintenance_id: i64) -> sqlx::Result<Ended> {
         "#,
         maintenance_id,
     )
-    .fetch_one(pool)
+    .fetch_one(conn)
     .await?;
     Ok(match ended {
         row if row.is_ended => Ended::Now,

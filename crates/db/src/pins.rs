@@ -1,6 +1,6 @@
 //! Which certificate each host's agent must show (semantics.md, decision 10).
 
-use sqlx::PgPool;
+use sqlx::{PgConnection, PgPool};
 
 /// A host's pin.
 #[derive(Debug, Clone)]
@@ -43,16 +43,30 @@ pub async fn list(pool: &PgPool) -> sqlx::Result<Vec<Pin>> {
     .await
 }
 
+/// The pin of a host, by its id.
+///
+/// # Errors
+/// If the database does not answer.
+pub async fn find(pool: &PgPool, host_id: i64) -> sqlx::Result<Option<Pin>> {
+    sqlx::query_as!(
+        Pin,
+        "select hostname, ip, port, cert_sha256, cert_origin from hosts where host_id = $1",
+        host_id
+    )
+    .fetch_optional(pool)
+    .await
+}
+
 /// Forgets a host's pin, so that it is pinned to the certificate that it shows next. False if there is no such host.
 ///
 /// # Errors
 /// If the database does not answer.
-pub async fn reset(pool: &PgPool, hostname: &str) -> sqlx::Result<bool> {
+pub async fn reset(conn: &mut PgConnection, hostname: &str) -> sqlx::Result<bool> {
     let done = sqlx::query!(
         "update hosts set cert_sha256 = null, cert_origin = null where hostname = $1",
         hostname
     )
-    .execute(pool)
+    .execute(conn)
     .await?;
     Ok(done.rows_affected() == 1)
 }

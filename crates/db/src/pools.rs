@@ -16,7 +16,11 @@ pub static MIGRATOR: Migrator = sqlx::migrate!("../../migrations");
 pub(crate) const BEGIN_BY_KEY: &str = "begin; set local enable_hashjoin = off; set local enable_mergejoin = off; set local enable_seqscan = off; \
      set local plan_cache_mode = force_generic_plan";
 
-/// The same for every statement of a connection, and no statement is planned twice: planning a claim takes as long as
+/// Begins a transaction for a page of a list that can be filtered in many ways: planned for what is asked, so that each
+/// filter finds its index, and rows are looked up one by one, since a page is small and what it is taken from is not.
+pub(crate) const BEGIN_LIST: &str = "begin; set local enable_hashjoin = off; set local enable_mergejoin = off; set local plan_cache_mode = force_custom_plan";
+
+/// For every statement of a connection as [`BEGIN_BY_KEY`], and no statement is planned twice: planning a claim takes as long as
 /// claiming thirty checks.
 const BY_KEY: [(&str, &str); 4] = [
     ("enable_hashjoin", "off"),

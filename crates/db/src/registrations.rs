@@ -3,18 +3,53 @@
 //! State, owner, suspension and phase survive every registration, and an unchanged one writes nothing but the
 //! time. Rows are locked in the order that holds everywhere: definitions, states by id, the host, alerts.
 
+use serde_json::json;
+use sha2::{Digest, Sha256};
 use sqlx::{PgConnection, PgPool};
 use stalker_domain::wire::Registration;
 
 use crate::alerts;
+use crate::audit::{self, Actor, Deed};
 
 const DEFAULT_PORT: u16 = 5050;
 
+/// How an agent shows that it is the one that has registered before.
+#[derive(Debug, Clone, Copy)]
+pub struct Identity<'a> {
+    /// The token that it was given, if it has one.
+    pub token: Option<&'a str>,
+    /// What it is given if it has none, and is to have one.
+    pub new_token: &'a str,
+    /// Whether who has none, as the original's agents, may register.
+    pub allow_tokenless: bool,
+    /// Who asks, for the audit.
+    pub actor: &'a Actor,
+}
+
+/// Why a registration was not recorded.
+#[derive(Debug, thiserror::Error)]
+pub enum RegisterError {
+    /// The name belongs to an agent that has another token.
+    #[error("the token is not that of this host")]
+    WrongToken,
+    /// The name belongs to an agent that has a token.
+    #[error("this host has a token, and none was shown")]
+    TokenMissing,
+    /// Agents without a token are not allowed.
+    #[error("agents without a token are not allowed here")]
+    Tokenless,
+    /// The database does not answer, or a constraint refuses what validation let through.
+    #[error("the database did not take the registration")]
+    Database(#[from] sqlx::Error),
+}
+
 /// What a registration changed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Registered {
     /// The host.
     pub host_id: i64,
+    /// The agent is to show its new token from now on.
+    pub is_token_new: bool,
     /// Checks that were not known before.
     pub added: usize,
     /// Checks that were named once, then not, and now again.
@@ -26,17 +61,18 @@ pub struct Registered {
 /// Records a registration. `ip` is where the host is called; the other fields have been validated.
 ///
 /// # Errors
-/// If the database does not answer, or a constraint refuses what validation let through.
+/// If the name is another agent's, the database does not answer, or a constraint refuses what validation let through.
 pub async fn register(
     pool: &PgPool,
     registration: &Registration,
     ip: &str,
-) -> sqlx::Result<Registered> {
+    identity: &Identity<'_>,
+) -> Result<Registered, RegisterError> {
     // Every writer locks in one order; only a planner that reads a table as it lies could break it.
     let mut tries = 0;
     loop {
-        match register_once(pool, registration, ip).await {
-            Err(error) if is_deadlock(&error) && tries < 3 => tries += 1,
+        match register_once(pool, registration, ip, identity).await {
+            Err(RegisterError::Database(error)) if is_deadlock(&error) && tries < 3 => tries += 1,
             registered => return registered,
         }
     }
@@ -50,10 +86,12 @@ async fn register_once(
     pool: &PgPool,
     registration: &Registration,
     ip: &str,
-) -> sqlx::Result<Registered> {
+    identity: &Identity<'_>,
+) -> Result<Registered, RegisterError> {
     let definitions = Definitions::of(registration);
     let mut tx = pool.begin().await?;
     lock(&mut tx, &registration.hostname).await?;
+    let is_token_new = identify(&mut tx, registration, identity).await?;
     let host_id = find_or_make_host(&mut tx, &registration.hostname, ip).await?;
     upsert_definitions(&mut tx, host_id, &definitions).await?;
     let added = plan_new(&mut tx, host_id).await?;
@@ -66,14 +104,97 @@ async fn register_once(
         copy_timeouts(&mut tx, host_id).await?;
     }
     update_host(&mut tx, host_id, registration, ip).await?;
+    match (is_token_new, identity.token) {
+        (true, _) => give_token(&mut tx, host_id, identity.new_token).await?,
+        (false, Some(_)) => note_token(&mut tx, host_id).await?,
+        (false, None) => {}
+    }
     alerts::close(&mut tx, &removed, &[], "removed").await?;
-    tx.commit().await?;
-    Ok(Registered {
+    let registered = Registered {
         host_id,
+        is_token_new,
         added,
         returned,
         removed: removed.len(),
-    })
+    };
+    if added + returned + removed.len() > 0 || is_token_new {
+        let deed = Deed {
+            action: "register",
+            subject: format!("host {}", registration.hostname),
+            before: None,
+            after: Some(json!({
+                "ip": ip, "token": is_token_new, "added": added, "returned": returned, "removed": removed.len(),
+            })),
+        };
+        audit::write(&mut tx, identity.actor, deed).await?;
+    }
+    tx.commit().await?;
+    Ok(registered)
+}
+
+/// Refuses who is not the agent of this name. True if it is to be given a token.
+///
+/// A token counts once it was shown. Until then its agent may not have heard of it, for the answer may have been lost: who
+/// registers with the same key and certificate is given another one.
+async fn identify(
+    conn: &mut PgConnection,
+    registration: &Registration,
+    identity: &Identity<'_>,
+) -> Result<bool, RegisterError> {
+    let known = sqlx::query!(
+        "select token_hash, token_is_shown, check_key, cert_sha256 from hosts where hostname = $1",
+        registration.hostname
+    )
+    .fetch_optional(conn)
+    .await?;
+    let is_ours = registration.agent_version.is_some();
+    let Some((host, token_hash)) = known.and_then(|mut host| {
+        let hash = host.token_hash.take()?;
+        Some((host, hash))
+    }) else {
+        // Nobody's yet. A token from elsewhere, as of a host that was renamed or released, opens nothing and closes nothing.
+        return match is_ours || identity.allow_tokenless {
+            true => Ok(is_ours),
+            false => Err(RegisterError::Tokenless),
+        };
+    };
+    match identity.token {
+        Some(token) if hash(token) == token_hash => Ok(false),
+        Some(_) if host.token_is_shown => Err(RegisterError::WrongToken),
+        None if host.token_is_shown => Err(RegisterError::TokenMissing),
+        _ if (&host.check_key, &host.cert_sha256)
+            == (&registration.check_key, &registration.cert_sha256) =>
+        {
+            Ok(is_ours)
+        }
+        _ => Err(RegisterError::TokenMissing),
+    }
+}
+
+async fn give_token(conn: &mut PgConnection, host_id: i64, token: &str) -> sqlx::Result<()> {
+    sqlx::query!(
+        "update hosts set token_hash = $2, token_is_shown = false where host_id = $1",
+        host_id,
+        hash(token)
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+async fn note_token(conn: &mut PgConnection, host_id: i64) -> sqlx::Result<()> {
+    sqlx::query!(
+        "update hosts set token_is_shown = true where host_id = $1 and token_hash is not null and not token_is_shown",
+        host_id
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// Tokens are 256 random bits: a slow hash would protect nothing.
+fn hash(token: &str) -> Vec<u8> {
+    Sha256::digest(token.as_bytes()).to_vec()
 }
 
 /// One registration of a host at a time, also of one that does not exist yet. Held until the transaction ends.
@@ -108,25 +229,22 @@ async fn upsert_definitions(
 ) -> sqlx::Result<()> {
     sqlx::query!(
         r#"
-        insert into checks (host_id, name, cmd, args, interval_s, follow_up_s, priority, timeout_s, alert_threshold, flap_threshold, flap_window_s)
+        insert into checks (host_id, name, cmd, args, declared_interval_s, declared_follow_up_s, declared_priority, timeout_s,
+                            declared_alert_threshold, declared_flap_threshold, declared_flap_window_s)
         select $1::bigint, n.*
         from unnest($2::text[], $3::text[], $4::text[], $5::integer[], $6::integer[], $7::smallint[], $8::integer[],
                     $9::integer[], $10::integer[], $11::integer[]) as n
         on conflict (host_id, name) do update set
-            cmd = excluded.cmd, args = excluded.args, interval_s = excluded.interval_s, follow_up_s = excluded.follow_up_s,
-            priority = excluded.priority, timeout_s = excluded.timeout_s,
-            -- what a person has set for this check survives an agent that does not mention it
-            alert_threshold = coalesce(excluded.alert_threshold, checks.alert_threshold),
-            flap_threshold = coalesce(excluded.flap_threshold, checks.flap_threshold),
-            flap_window_s = coalesce(excluded.flap_window_s, checks.flap_window_s),
-            registered_at = now()
+            cmd = excluded.cmd, args = excluded.args, declared_interval_s = excluded.declared_interval_s,
+            declared_follow_up_s = excluded.declared_follow_up_s, declared_priority = excluded.declared_priority, timeout_s = excluded.timeout_s,
+            declared_alert_threshold = excluded.declared_alert_threshold, declared_flap_threshold = excluded.declared_flap_threshold,
+            declared_flap_window_s = excluded.declared_flap_window_s, registered_at = now()
         where checks.registered_at < now() - interval '1 minute'
-           or (checks.cmd, checks.args, checks.interval_s, checks.follow_up_s, checks.priority, checks.timeout_s,
-               checks.alert_threshold, checks.flap_threshold, checks.flap_window_s)
+           or (checks.cmd, checks.args, checks.declared_interval_s, checks.declared_follow_up_s, checks.declared_priority, checks.timeout_s,
+               checks.declared_alert_threshold, checks.declared_flap_threshold, checks.declared_flap_window_s)
               is distinct from
-              (excluded.cmd, excluded.args, excluded.interval_s, excluded.follow_up_s, excluded.priority, excluded.timeout_s,
-               coalesce(excluded.alert_threshold, checks.alert_threshold), coalesce(excluded.flap_threshold, checks.flap_threshold),
-               coalesce(excluded.flap_window_s, checks.flap_window_s))
+              (excluded.cmd, excluded.args, excluded.declared_interval_s, excluded.declared_follow_up_s, excluded.declared_priority, excluded.timeout_s,
+               excluded.declared_alert_threshold, excluded.declared_flap_threshold, excluded.declared_flap_window_s)
         "#,
         host_id,
         &new.names,
@@ -257,7 +375,7 @@ async fn mark_removed(
 
 /// Follows an edited interval: interval, phase and due time change together, or the claim would look for the
 /// check where it is not.
-async fn plan_edited(conn: &mut PgConnection, host_id: i64) -> sqlx::Result<()> {
+pub(crate) async fn plan_edited(conn: &mut PgConnection, host_id: i64) -> sqlx::Result<()> {
     sqlx::query!(
         r#"
         update check_state s

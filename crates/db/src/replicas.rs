@@ -1,5 +1,6 @@
 //! Which processes are alive, and how far behind they are.
 
+use chrono::{DateTime, Utc};
 use sqlx::PgPool;
 
 /// Says that a replica is alive. `behind_ms` is 0 for what has no windows.
@@ -61,5 +62,42 @@ pub async fn has_worker(pool: &PgPool) -> sqlx::Result<bool> {
         r#"select exists (select from replicas where component = 'worker' and seen_at > now() - interval '10 s') as "has_worker!""#
     )
     .fetch_one(pool)
+    .await
+}
+
+/// A process that runs, or was killed within the hour.
+#[derive(Debug, Clone)]
+pub struct Replica {
+    /// Identity.
+    pub replica_id: i64,
+    /// `api`, `scheduler` or `worker`.
+    pub component: String,
+    /// The machine that it runs on.
+    pub hostname: String,
+    /// Of its executable.
+    pub version: String,
+    /// When it began.
+    pub started_at: DateTime<Utc>,
+    /// When it last said that it is alive; it does so each second.
+    pub seen_at: DateTime<Utc>,
+    /// It has said so within the last ten seconds.
+    pub is_alive: bool,
+    /// Of a worker: milliseconds that it is behind.
+    pub behind_ms: i64,
+}
+
+/// All replicas, by component and start.
+///
+/// # Errors
+/// If the database does not answer.
+pub async fn list(pool: &PgPool) -> sqlx::Result<Vec<Replica>> {
+    sqlx::query_as!(
+        Replica,
+        r#"
+        select replica_id, component, hostname, version, started_at, seen_at, seen_at > now() - interval '10 s' as "is_alive!", behind_ms
+        from replicas order by component, started_at, replica_id
+        "#
+    )
+    .fetch_all(pool)
     .await
 }

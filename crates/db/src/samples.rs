@@ -1,6 +1,7 @@
 //! What plugins measured: written in bulk, rolled up into hours.
 
 mod binary_copy;
+pub mod read;
 
 use std::time::Duration;
 

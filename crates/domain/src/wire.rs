@@ -12,6 +12,8 @@ use serde::{Deserialize, Serialize};
 pub const CHECK_KEY_HEADER: &str = "x-check-key";
 /// Header with which an agent registers.
 pub const REGISTER_KEY_HEADER: &str = "x-register-key";
+/// Ours: header with which an agent shows that it is the one that has registered its name before.
+pub const AGENT_TOKEN_HEADER: &str = "x-agent-token";
 /// Header with which a client calls the API.
 pub const API_KEY_HEADER: &str = "x-api-key";
 

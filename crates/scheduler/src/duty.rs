@@ -1,6 +1,7 @@
 //! The list of duties. A new one is a file, a line here, and a row in `duties`.
 
 use sqlx::PgPool;
+use stalker_db::sessions;
 
 use crate::{Known, owed, samples, state_changes, sweep};
 
@@ -12,6 +13,7 @@ pub(crate) enum Duty {
     StateChanges,
     Samples,
     SampleHours,
+    Sessions,
 }
 
 impl Duty {
@@ -23,6 +25,7 @@ impl Duty {
             "state_changes" => Some(Self::StateChanges),
             "samples" => Some(Self::Samples),
             "sample_hours" => Some(Self::SampleHours),
+            "sessions" => Some(Self::Sessions),
             _ => None,
         }
     }
@@ -34,6 +37,7 @@ impl Duty {
             Self::StateChanges => state_changes::perform(&known.config, pool).await,
             Self::Samples => samples::keep(&known.config, pool).await,
             Self::SampleHours => samples::roll_up(pool).await,
+            Self::Sessions => Ok(sessions::delete_dead(pool).await?),
         }
     }
 }

@@ -1,13 +1,14 @@
-//! `stalkerd hosts`: the certificates that agents are pinned to (semantics.md, decision 10).
+//! `stalkerd hosts`: the certificates that agents are pinned to (semantics.md, decision 10), and whose a name is.
 
 use std::fmt::Write as _;
 
 use anyhow::ensure;
 use clap::Subcommand;
-use stalker_db::pins;
+use stalker_db::audit::{self, Deed};
+use stalker_db::{hosts, pins};
 
 use crate::settings::Settings;
-use crate::tools::with_database;
+use crate::tools::{actor, with_database};
 
 #[derive(Subcommand)]
 pub(crate) enum HostsCommand {
@@ -15,6 +16,11 @@ pub(crate) enum HostsCommand {
     List,
     /// Forgets a host's certificate: it is pinned to the one that it shows next
     Unpin {
+        /// The host's name
+        hostname: String,
+    },
+    /// Forgets the token of a host's agent: the next agent that registers by this name is given one
+    Release {
         /// The host's name
         hostname: String,
     },
@@ -38,16 +44,42 @@ pub(crate) fn run(command: HostsCommand, settings: &Settings) -> anyhow::Result<
                 }
             }
             HostsCommand::Unpin { hostname } => {
-                ensure!(
-                    pins::reset(&pools.durable, &hostname).await?,
-                    "no host is called {hostname}; `stalkerd hosts list` shows them"
-                );
+                let mut tx = pools.durable.begin().await?;
+                ensure!(pins::reset(&mut tx, &hostname).await?, unknown(&hostname));
+                audit::write(&mut tx, &actor(), deed("hosts unpin", &hostname)).await?;
+                tx.commit().await?;
                 writeln!(
                     text,
                     "{hostname} is pinned to the certificate that it shows next"
                 )?;
             }
+            HostsCommand::Release { hostname } => {
+                let mut tx = pools.durable.begin().await?;
+                ensure!(
+                    hosts::release(&mut tx, &hostname).await?,
+                    unknown(&hostname)
+                );
+                audit::write(&mut tx, &actor(), deed("hosts release", &hostname)).await?;
+                tx.commit().await?;
+                writeln!(
+                    text,
+                    "{hostname} belongs to the next agent that registers by this name"
+                )?;
+            }
         }
         Ok(text)
     })
+}
+
+fn unknown(hostname: &str) -> String {
+    format!("no host is called {hostname}; `stalkerd hosts list` shows them")
+}
+
+fn deed(action: &'static str, hostname: &str) -> Deed<'static> {
+    Deed {
+        action,
+        subject: format!("host {hostname}"),
+        before: None,
+        after: None,
+    }
 }

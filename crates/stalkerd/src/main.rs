@@ -4,6 +4,7 @@ mod alerts;
 mod components;
 mod doctor;
 mod hosts;
+mod keys;
 mod log;
 mod maintenance;
 mod notifications;
@@ -13,10 +14,12 @@ mod settings;
 mod signals;
 mod tools;
 mod up;
+mod users;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use anyhow::{Context, ensure};
 use clap::{Args, Parser, Subcommand};
 use settings::Settings;
 
@@ -54,10 +57,20 @@ enum Command {
     /// Brings the database's schema up to this version, and ends
     Migrate,
     /// Prints the API's OpenAPI document
-    Openapi,
+    Openapi {
+        /// An older one: fails, and says where, if a client that relies on it could no longer
+        #[arg(long, value_name = "FILE")]
+        keeps: Option<PathBuf>,
+    },
     /// Prints the settings in force as TOML, secrets hidden
     Config,
-    /// Shows hosts with the certificates that they are pinned to, and resets pins
+    /// Who may sign in
+    #[command(subcommand)]
+    User(users::UserCommand),
+    /// Keys of programs, and of agents that register
+    #[command(subcommand)]
+    Key(keys::KeyCommand),
+    /// Shows hosts with the certificates that they are pinned to, resets pins, and releases names
     #[command(subcommand)]
     Hosts(hosts::HostsCommand),
     /// Declares where people work, so that nobody is told of what happens there
@@ -109,7 +122,8 @@ fn dispatch(cli: Cli) -> anyhow::Result<()> {
         .ok();
     let config = cli.config.as_slice();
     match cli.command {
-        Command::Openapi => print!("{}", stalker_api::openapi_yaml()),
+        Command::Openapi { keeps: None } => print!("{}", stalker_api::openapi_yaml()),
+        Command::Openapi { keeps: Some(older) } => keeps_promises(&older)?,
         Command::Config => print!("{}", settings::shown(config)?),
         Command::Up(args) => up::run(args, config)?,
         Command::All(args) => components::run(
@@ -134,6 +148,8 @@ fn dispatch(cli: Cli) -> anyhow::Result<()> {
         )?,
         Command::Migrate => components::migrate(&Settings::read(config)?)?,
         Command::Hosts(command) => print!("{}", hosts::run(command, &Settings::read(config)?)?),
+        Command::User(command) => print!("{}", users::run(command, &Settings::read(config)?)?),
+        Command::Key(command) => print!("{}", keys::run(command, &Settings::read(config)?)?),
         Command::Maintenance(command) => {
             print!("{}", maintenance::run(command, &Settings::read(config)?)?);
         }
@@ -150,5 +166,18 @@ fn dispatch(cli: Cli) -> anyhow::Result<()> {
             print!("{}", notifications::run(command, &Settings::read(config)?)?);
         }
     }
+    Ok(())
+}
+
+fn keeps_promises(older: &Path) -> anyhow::Result<()> {
+    let text = std::fs::read_to_string(older)
+        .with_context(|| format!("cannot read {}", older.display()))?;
+    let broken = stalker_api::broken_promises(&text)
+        .with_context(|| format!("{} is no OpenAPI document", older.display()))?;
+    ensure!(
+        broken.is_empty(),
+        "clients may rely on what is not so any more:\n  {}",
+        broken.join("\n  ")
+    );
     Ok(())
 }

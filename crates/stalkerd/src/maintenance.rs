@@ -6,10 +6,11 @@ use std::time::Duration;
 use anyhow::{Context, bail, ensure};
 use chrono::{DateTime, Utc};
 use clap::{Args, Subcommand};
+use stalker_db::audit::{self, Deed};
 use stalker_db::maintenances::{self, End, Ended, Maintenance, NewMaintenance};
 
 use crate::settings::Settings;
-use crate::tools::{plain, time, with_database};
+use crate::tools::{actor, plain, time, with_database};
 
 #[derive(Subcommand)]
 pub(crate) enum MaintenanceCommand {
@@ -74,7 +75,13 @@ pub(crate) fn run(command: MaintenanceCommand, settings: &Settings) -> anyhow::R
             table(&maintenances::list(&pools.durable, all).await?)
         }),
         MaintenanceCommand::End { id } => with_database(settings, async |pools| {
-            match maintenances::end(&pools.durable, id).await? {
+            let mut tx = pools.durable.begin().await?;
+            let ended = maintenances::end(&mut tx, id).await?;
+            audit::write(&mut tx, &actor(), deed("maintenance end", id)).await?;
+            if matches!(ended, Ended::Now | Ended::BeforeItsStart) {
+                tx.commit().await?;
+            }
+            match ended {
                 Ended::Now => Ok(format!("maintenance {id} is over\n")),
                 Ended::BeforeItsStart => {
                     Ok(format!("maintenance {id} had not begun, and is deleted\n"))
@@ -90,7 +97,15 @@ pub(crate) fn run(command: MaintenanceCommand, settings: &Settings) -> anyhow::R
 
 fn add(new: &NewMaintenance, settings: &Settings) -> anyhow::Result<String> {
     with_database(settings, async |pools| {
-        let added = maintenances::add(&pools.durable, new).await?;
+        let mut tx = pools.durable.begin().await?;
+        let added = maintenances::add(&mut tx, new).await?;
+        audit::write(
+            &mut tx,
+            &actor(),
+            deed("maintenance add", added.maintenance_id),
+        )
+        .await?;
+        tx.commit().await?;
         // a host may be added before its maintenance begins, so that this is no error
         let reach = match maintenances::reach(&pools.durable, added.maintenance_id).await? {
             0 => "\nwarning: it matches no check of today: are the names right?".to_owned(),
@@ -103,6 +118,15 @@ fn add(new: &NewMaintenance, settings: &Settings) -> anyhow::Result<String> {
             time(added.ends_at)
         ))
     })
+}
+
+fn deed(action: &'static str, maintenance_id: i64) -> Deed<'static> {
+    Deed {
+        action,
+        subject: format!("maintenance {maintenance_id}"),
+        before: None,
+        after: None,
+    }
 }
 
 fn new(args: AddArgs) -> anyhow::Result<NewMaintenance> {
@@ -181,7 +205,7 @@ fn rfc3339(text: &str) -> Result<DateTime<Utc>, String> {
 }
 
 /// One whole number with its unit. Nobody asks for more, so this needs no library.
-fn lasting(text: &str) -> Result<Duration, String> {
+pub(crate) fn lasting(text: &str) -> Result<Duration, String> {
     let parsed = [('s', 1), ('m', 60), ('h', 3600), ('d', 86_400)]
         .into_iter()
         .find_map(|(unit, seconds)| {

@@ -4,10 +4,12 @@ use std::fmt::Write as _;
 
 use anyhow::ensure;
 use clap::Subcommand;
+use serde_json::json;
+use stalker_db::audit::{self, Deed};
 use stalker_db::notifications::dead_letters;
 
 use crate::settings::Settings;
-use crate::tools::{plain, with_database};
+use crate::tools::{actor, plain, with_database};
 
 #[derive(Subcommand)]
 pub(crate) enum NotificationsCommand {
@@ -52,6 +54,13 @@ pub(crate) fn run(command: NotificationsCommand, settings: &Settings) -> anyhow:
                          `stalkerd notifications list` shows them"
                     );
                 }
+                let deed = Deed {
+                    action: "notifications retry",
+                    subject: "notifications".to_owned(),
+                    before: None,
+                    after: Some(json!(retried)),
+                };
+                audit::write(&mut tx, &actor(), deed).await?;
                 tx.commit().await?;
                 writeln!(text, "tried again: {}", retried.len())?;
             }

@@ -8,12 +8,14 @@ mod tests;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 
 use anyhow::{Context, bail, ensure};
 use figment::Figment;
 use figment::providers::{Env, Format, Serialized, Toml};
 use figment::value::Dict;
+use ipnet::IpNet;
 use serde::Deserialize;
 use stalker_domain::outcome::{LEASE_MARGIN_S, REQUEST_MARGIN_S, TIMEOUT_MAX_S};
 use stalker_domain::thresholds::Thresholds;
@@ -29,6 +31,7 @@ pub(crate) struct Settings {
     pub(crate) database: Database,
     pub(crate) log: Log,
     pub(crate) api: Api,
+    pub(crate) agents: Agents,
     pub(crate) worker: Worker,
     pub(crate) alerts: Alerts,
     pub(crate) scheduler: Scheduler,
@@ -65,6 +68,15 @@ pub(crate) struct Api {
     pub(crate) api_key: Option<String>,
     pub(crate) cluster_id: Option<String>,
     pub(crate) public_url: Option<String>,
+    pub(crate) cors_origins: Vec<String>,
+    pub(crate) trusted_proxies: Vec<IpNet>,
+    pub(crate) requests_per_s: u32,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Agents {
+    pub(crate) allow_tokenless: bool,
 }
 
 #[derive(Debug, Deserialize)]
@@ -225,6 +237,18 @@ impl Settings {
                 "{name} is empty: everybody would know it"
             );
         }
+        for origin in &self.api.cors_origins {
+            let is_origin = origin == "*"
+                || origin.split_once("://").is_some_and(|(scheme, authority)| {
+                    ["http", "https"].contains(&scheme)
+                        && !authority.is_empty()
+                        && !authority.contains(['/', '?', '#', ' '])
+                });
+            ensure!(
+                is_origin,
+                "api.cors_origins holds {origin:?}; an origin is like \"https://example.net\", without a path"
+            );
+        }
         config::validate(&self.channels, &self.routes)
     }
 
@@ -251,6 +275,11 @@ impl Settings {
                 Some(id) => id.clone(),
                 None => full_hostname()?,
             },
+            public_url: self.api.public_url.clone(),
+            allow_tokenless: self.agents.allow_tokenless,
+            cors_origins: self.api.cors_origins.clone(),
+            trusted_proxies: self.api.trusted_proxies.clone(),
+            requests_per_s: NonZeroU32::new(self.api.requests_per_s),
         })
     }
 

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use chrono::{DateTime, SecondsFormat, Utc};
+use nix::unistd::{User, getuid};
+use stalker_db::audit::{Actor, Kind};
 use stalker_db::{Pools, doctor, is_migrated, is_passing};
 
 use crate::components::runtime;
@@ -61,6 +63,16 @@ fn database_url(settings: &Settings) -> anyhow::Result<(String, String)> {
         file.display()
     );
     Ok((url.ok_or(missing)?.to_owned(), source))
+}
+
+/// Whoever calls a command, for the audit: the user of this system.
+pub(crate) fn actor() -> Actor {
+    let user = User::from_uid(getuid()).ok().flatten();
+    Actor {
+        kind: Kind::Command,
+        name: user.map_or_else(|| getuid().to_string(), |user| user.name),
+        address: String::new(),
+    }
 }
 
 /// A time as every tool prints and reads it.

@@ -14,7 +14,8 @@ use std::sync::Arc;
 use anyhow::Context;
 use clap::Args;
 use serde_json::json;
-use stalker_db::Pools;
+use stalker_api::{passwords, secret};
+use stalker_db::{Pools, users};
 use stalker_postgres::PrivatePostgres;
 use tokio_util::sync::CancellationToken;
 
@@ -22,6 +23,9 @@ use crate::components::{self, Which};
 use crate::settings::Settings;
 use crate::{log, signals};
 use home::Home;
+
+/// The first user.
+const ADMIN: &str = "admin";
 
 #[derive(Args)]
 pub(crate) struct UpArgs {
@@ -102,6 +106,18 @@ async fn start_postgres(home: &Home, pg_bin: Option<PathBuf>) -> anyhow::Result<
         .context("the private PostgreSQL did not start (does `stalkerd up` run in this home already? DATABASE_URL would use a database of yours)")
 }
 
+/// The first user, if there is none; their password is told once.
+async fn make_admin(pools: &Pools) -> anyhow::Result<Option<String>> {
+    if !users::is_empty(&pools.durable).await? {
+        return Ok(None);
+    }
+    let password = secret::password();
+    let hash = passwords::hash(&password).await;
+    let mut conn = pools.durable.acquire().await?;
+    let is_added = users::add(&mut conn, ADMIN, "", "default", "admin", &hash).await?;
+    Ok(is_added.then_some(password))
+}
+
 /// Everything above the database, until `shutdown`.
 async fn serve(
     settings: &Settings,
@@ -114,6 +130,9 @@ async fn serve(
     stalker_db::migrate(&pools.durable)
         .await
         .context("cannot migrate the database")?;
+    let password = make_admin(&pools)
+        .await
+        .context("cannot make the first user")?;
     // The components go on while the agent ends, so that nothing of its last answers is lost.
     let components_shutdown = CancellationToken::new();
     let components = components::start(settings, Which::ALL, &pools, &components_shutdown)?;
@@ -126,7 +145,7 @@ async fn serve(
             home.write_client_configuration(api, settings)?;
             let ready = json!({ "api": format!("http://{api}"), "agent": agent.url(), "database": url, "pid": std::process::id() });
             components::write_ready(&home.ready_file(), &ready)?;
-            welcome::print(home, api);
+            welcome::print(home, api, password.as_deref());
             let stop = components_shutdown.clone();
             let stop_agent = async {
                 tokio::select! {

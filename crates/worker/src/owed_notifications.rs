@@ -141,7 +141,7 @@ impl Delivery {
         if !self.outlet.channel().protocol().shows_check() {
             return None;
         }
-        let check = checks::find(&self.pool, notification.check_id?);
+        let check = checks::find(&self.pool, notification.check_id?, None);
         let check = tokio::time::timeout(CHECK_TIMEOUT, check).await.ok()?;
         check.ok().flatten().map(wire::Check::from)
     }

@@ -11,7 +11,7 @@ use stalker_tests::database::TestDatabase;
 use stalker_tests::executables::{checkout, stalkerd};
 use stalker_tests::server::REGISTER_KEY;
 
-use super::serve;
+use super::{operations, serve};
 
 #[test]
 fn openapi_yaml_is_up_to_date() {
@@ -39,44 +39,54 @@ async fn every_operation_is_there_with_and_without_a_slash() {
              insert into notifications (alert_id, channel, kind, dedup_key) values (1, 'pager', 'trigger', 'a');",
         )
         .await;
-    let document = served.api.read("/openapi.json").await;
-    let mut operations = Vec::new();
-    for (path, methods) in document["paths"].as_object().expect("a document has paths") {
-        for (method, operation) in methods.as_object().expect("a path has operations") {
-            assert!(
-                operation["operationId"].is_string() && operation["summary"].is_string(),
-                "{method} {path} is described"
-            );
-            let method: Method = method.to_uppercase().parse().expect("a method");
-            operations.push((method, path.clone()));
-        }
-    }
-    assert!(operations.len() >= 28, "{operations:?}");
+    served
+        .execute(
+            "insert into maintenances (ends_at, hosts, author, reason) select '2100-01-01', '{a}', '', '' from generate_series(1, 2);
+             insert into users (username, access, password_hash) values ('ann', 'viewer', '');
+             insert into api_keys (name, hash, access) values ('a', 'a', 'viewer');",
+        )
+        .await;
+    let mut operations: Vec<_> = operations(&served).await;
+    // one after the other, in the session that it ends
+    operations.retain(|(_, path, _)| path != "/sessions/{id}" && path != "/signout");
+    assert!(operations.len() >= 60, "{operations:?}");
     // what deletes comes last: what belongs to a check, the check, and then its host
-    operations.sort_by_key(|(method, path)| {
+    operations.sort_by_key(|(method, path, _)| {
         let is_of_host = path.starts_with("/hosts");
         (method == Method::DELETE, is_of_host, Reverse(path.len()))
     });
-    for (method, path) in operations {
+    for (method, path, id) in operations {
+        let operation = id;
         // two checks, so that an operation that deletes can be called twice
         for (slash, id) in [("", disk), ("/", load)] {
-            let id = match path.starts_with("/notifications") {
-                true => 1,
-                false => id,
+            let is_of_check = path.starts_with("/checks") || path.starts_with("/samples");
+            let id = match (is_of_check, slash, operation.as_str()) {
+                (true, _, _) => id,
+                (false, "/", "end_maintenance") => 2,
+                (false, _, "revoke_key") => 2,
+                _ => 1,
             };
             let path = path
                 .replace("{name}", "pager")
                 .replace("{host}", "web1")
                 .replace("{check}", "check_load")
-                .replace("{state}", "alerting");
-            let path = format!("{}{slash}", path.replace("{id}", &id.to_string()));
+                .replace("{state}", "alerting")
+                .replace("{cluster}", "here")
+                .replace("{username}", "ann")
+                .replace("/findhost", "/findhost?q=web");
+            let path = path.replace("{id}", &id.to_string());
+            let path = match path.split_once('?') {
+                Some((path, query)) => format!("{path}{slash}?{query}"),
+                None => format!("{path}{slash}"),
+            };
             let request = served
                 .api
                 .request(method.clone(), &path)
                 .header(REGISTER_KEY_HEADER, REGISTER_KEY)
                 .json(&json!({}));
             let status = request.send().await.expect("it answers").status();
-            let is_deleted = slash == "/" && method == Method::DELETE && path.starts_with("/hosts");
+            let is_deleted =
+                slash == "/" && ["delete_host", "delete_user"].contains(&operation.as_str());
             assert!(
                 status != StatusCode::METHOD_NOT_ALLOWED
                     && (status != StatusCode::NOT_FOUND || is_deleted),

@@ -7,7 +7,7 @@ use super::*;
 const ALERTS: &str = "
     insert into channels (name, provider, repeat_s) values ('pager', 'http', 3600), ('mail', 'http', 3600);
     insert into hosts (hostname, ip) values ('web1', '127.0.0.1');
-    insert into checks (host_id, name, interval_s, follow_up_s) values (1, 'check_disk', 60, 60);
+    insert into checks (host_id, name, declared_interval_s, declared_follow_up_s) values (1, 'check_disk', 60, 60);
     insert into check_state (check_id, interval_s, phase_ms, due_at) values (1, 60, 0, now());
     insert into alerts (kind, host_id, check_id, hostname, check_name, priority, status) values ('check', 1, 1, 'web1', 'check_disk', 1, 2);
     insert into alerts (kind, host_id, hostname, priority) values ('host', 1, 'web2', 1);";

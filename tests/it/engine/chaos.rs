@@ -11,12 +11,13 @@ use rand::{Rng, SeedableRng};
 use sqlx::PgPool;
 use stalker_db::claims::{ClaimedCheck, Cursors, claim_due, intervals_in_use};
 use stalker_db::outcomes::{Run, record};
-use stalker_db::{Pools, checks, registrations, sweep};
+use stalker_db::{Pools, sweep};
 use stalker_domain::outcome::{Outcome, Verdict};
 use stalker_domain::thresholds::Thresholds;
 use stalker_domain::wire::{RegisteredCheck, Registration};
 use stalker_tests::database::TestDatabase;
 use stalker_tests::fixture::{Past, add_checks};
+use stalker_tests::people;
 use stalker_tests::seed;
 use stalker_tests::until::until;
 use tokio::task::{JoinSet, LocalSet};
@@ -259,9 +260,7 @@ async fn register(pool: &PgPool, random: &mut StdRng) {
         check_key: None,
         checks,
     };
-    registrations::register(pool, &registration, "127.0.0.1")
-        .await
-        .expect("a registration works");
+    people::register(pool, &registration).await;
 }
 
 /// A person who suspends, resumes and runs checks at random.
@@ -274,14 +273,10 @@ async fn suspend(stage: Rc<Stage>, mut random: StdRng) {
     while !stage.is_over() {
         let check_id = *ids.choose(&mut random).expect("there are checks");
         if random.random_bool(0.3) {
-            checks::run_at(pool, check_id, None)
-                .await
-                .expect("the database answers");
+            people::run_at(pool, check_id, None).await;
         } else {
             let suspended = random.random_bool(0.5);
-            checks::set_suspended(pool, check_id, suspended)
-                .await
-                .expect("the database answers");
+            people::suspend(pool, check_id, suspended).await;
         }
     }
 }

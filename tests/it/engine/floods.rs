@@ -207,7 +207,7 @@ impl Stage {
             )
             .await;
         }
-        sqlx::query("update checks set alert_threshold = 1")
+        sqlx::query("update checks set declared_alert_threshold = 1")
             .execute(database.pool())
             .await
             .expect("the tables are as expected");

@@ -14,7 +14,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const SEED: &str = "
     insert into channels (name, provider, repeat_s) values ('pager', 'http', 86400);
     insert into hosts (hostname, ip) select 'host' || n, '127.0.0.1' from generate_series(1, 500) n;
-    insert into checks (host_id, name, interval_s, follow_up_s) select host_id, n, 60, 60 from hosts, generate_series(1, 100) n;
+    insert into checks (host_id, name, declared_interval_s, declared_follow_up_s) select host_id, n, 60, 60 from hosts, generate_series(1, 100) n;
     insert into check_state (check_id, interval_s, phase_ms, due_at, status, hard, fails, suspended)
     select check_id, 60, 0, now() + interval '1 day', 2, true, 3, name::int <= 20 from checks;
     insert into alerts (kind, priority, threshold, window_s) values ('flood', 1, 100, 120);

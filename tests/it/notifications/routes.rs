@@ -272,7 +272,7 @@ impl Table {
         let database = TestDatabase::new().await;
         for sql in [
             "insert into hosts (hostname, ip, roles) values ('db1', '127.0.0.1', '{db}'), ('web_1', '127.0.0.1', '{web,edge}')",
-            "insert into checks (host_id, name, interval_s, follow_up_s) select host_id, case hostname when 'db1' then 'disk' else 'load' end, 60, 60 from hosts",
+            "insert into checks (host_id, name, declared_interval_s, declared_follow_up_s) select host_id, case hostname when 'db1' then 'disk' else 'load' end, 60, 60 from hosts",
             "insert into alerts (kind, host_id, check_id, hostname, check_name, priority, status)
              select 'check', host_id, check_id, hostname, name, case name when 'disk' then 1 else 2 end, case name when 'disk' then 2 else 1 end
              from checks join hosts using (host_id) order by check_id",

@@ -7,7 +7,7 @@ use super::*;
 /// `db1` with roles and two checks, one of which is less urgent; and `idle`, whose check is only shown.
 const HOSTS: &str = "
     insert into hosts (hostname, ip, roles) values ('db1', '127.0.0.1', '{db,server}'), ('idle', '127.0.0.1', '{}');
-    insert into checks (host_id, name, interval_s, follow_up_s, priority) values (1, 'check_disk', 60, 60, 1), (1, 'check_load', 60, 60, 2), (2, 'check_x', 60, 60, 0);
+    insert into checks (host_id, name, declared_interval_s, declared_follow_up_s, declared_priority) values (1, 'check_disk', 60, 60, 1), (1, 'check_load', 60, 60, 2), (2, 'check_x', 60, 60, 0);
     insert into check_state (check_id, interval_s, phase_ms, due_at) select check_id, 60, 0, now() from checks;
     insert into channels (name, provider, repeat_s) values ('live', 'http', 3600);
     insert into routes (position, channels) values (1, '{live}'), (2, '{live}'), (3, '{live}'), (4, '{live}');";

@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use stalker_db::{checks, registrations};
 use stalker_domain::wire::{RegisteredCheck, Registration};
+
+use crate::people;
 
 use super::Stage;
 use crate::agent::Agent;
@@ -109,8 +110,10 @@ impl Stage {
         .fetch_one(self.pool())
         .await
         .expect("the check was registered");
-        let done = checks::set_suspended(self.pool(), id, suspended).await;
-        assert!(done.expect("the database answers"), "{check} is there");
+        assert!(
+            people::suspend(self.pool(), id, suspended).await,
+            "{check} is there"
+        );
         self.idle().await;
     }
 
@@ -238,9 +241,7 @@ impl Stage {
 
     async fn send_registration(&self, hostname: &str) {
         let registration = &self.hosts[hostname].registration;
-        registrations::register(self.pool(), registration, "127.0.0.1")
-            .await
-            .expect("a host can register");
+        people::register(self.pool(), registration).await;
     }
 
     /// New checks wait for a random moment, and come back at a random phase, either of which could be within the story:

@@ -5,6 +5,7 @@ use std::time::Duration;
 use axum::Json;
 use axum::extract::State;
 use serde::Serialize;
+use stalker_db::audit::Deed;
 use stalker_db::{channel_tests, channels, replicas, routes as alert_routes};
 use tokio::time::Instant;
 use utoipa::ToSchema;
@@ -169,7 +170,7 @@ struct Tested {
     )
 )]
 async fn test_channel(
-    operator: Operator,
+    Operator(caller): Operator,
     State(app): State<App>,
     Path(name): Path<String>,
 ) -> Result<Json<Tested>, Error> {
@@ -182,8 +183,17 @@ async fn test_channel(
             "no worker runs, and workers send: start a `stalkerd worker`",
         ));
     }
-    let asked = channel_tests::ask(&app.pool, &name, &operator.key_name).await?;
+    let mut tx = app.pool.begin().await?;
+    let asked = channel_tests::ask(&mut tx, &name, &caller.actor.name).await?;
     let test_id = asked.ok_or_else(unknown)?;
+    let deed = Deed {
+        action: "test_channel",
+        subject: format!("channel {name}"),
+        before: None,
+        after: None,
+    };
+    caller.audit(&mut tx, deed).await?;
+    tx.commit().await?;
     let deadline = Instant::now() + PATIENCE;
     loop {
         let test = channel_tests::find(&app.pool, test_id).await?;

@@ -4,9 +4,12 @@ use axum::Json;
 use axum::extract::State;
 use axum::response::Response;
 use chrono::{DateTime, Utc};
+use futures::future::BoxFuture;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
-use stalker_db::checks::{self, Which};
+use serde_json::{Value, json};
+use sqlx::{PgConnection, PgPool};
+use stalker_db::audit::Deed;
+use stalker_db::checks::{self, State as CheckState, Which};
 use stalker_domain::wire::Check;
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
@@ -14,11 +17,11 @@ use utoipa_axum::routes;
 
 use super::{Success, hosts};
 use crate::App;
-use crate::access::{Admin, Operator, Viewer};
+use crate::access::{Admin, Caller, ScopedOperator, ScopedViewer};
 use crate::error::{Error, Failures, Unknown};
 use crate::extract::{Body, Path, Query};
+use crate::fields::{kind, unix};
 use crate::list::{self, Part};
-use crate::registration::kind;
 
 pub(crate) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new()
@@ -53,6 +56,22 @@ pub(super) struct OneCheck {
     check: Check,
 }
 
+/// Which checks are wanted: all that is given must be so.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+struct Filter {
+    /// Of the host of this name or address.
+    host: Option<String>,
+    /// Of hosts with this role.
+    role: Option<String>,
+    /// Of this name.
+    check: Option<String>,
+    /// `ok`, `warning`, `critical` or `unknown`.
+    status: Option<String>,
+    /// Those that this person takes care of.
+    owner: Option<String>,
+}
+
 /// Which failing checks are wanted.
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
@@ -63,23 +82,42 @@ struct Hardness {
     hard: bool,
 }
 
-/// All checks
+/// Checks
 ///
 /// Needs access viewer.
 #[utoipa::path(
     get,
     path = "/checks",
     tag = "checks",
-    params(Part),
+    params(Filter, Part),
     security(("api_key" = [])),
     responses((status = 200, description = "The checks, streamed", body = Checks), Failures)
 )]
 async fn list_checks(
-    _: Viewer,
+    ScopedViewer(caller): ScopedViewer,
     State(app): State<App>,
+    Query(filter): Query<Filter>,
     Query(part): Query<Part>,
 ) -> Result<Response, Error> {
-    send(app, "checks", Which::All, part).await
+    let host_id = match &filter.host {
+        // of a host that is not there, there are no checks
+        Some(host) => match stalker_db::hosts::find_id(&app.pool, host, caller.scope()).await? {
+            None => Some(-1),
+            found => found,
+        },
+        None => None,
+    };
+    let status = filter.status.as_deref().map(status_named).transpose()?;
+    let which = Which {
+        host_id,
+        role: filter.role,
+        name: filter.check,
+        owner: filter.owner,
+        status,
+        scope: caller.scope,
+        ..Which::default()
+    };
+    send(app, "checks", which, part).await
 }
 
 /// The checks of a host
@@ -94,13 +132,16 @@ async fn list_checks(
     responses((status = 200, description = "Its checks, streamed", body = Checks), Unknown, Failures)
 )]
 async fn list_checks_of_host(
-    _: Viewer,
+    ScopedViewer(caller): ScopedViewer,
     State(app): State<App>,
     Path(host): Path<String>,
     Query(part): Query<Part>,
 ) -> Result<Response, Error> {
-    let host_id = hosts::find_id(&app, &host).await?;
-    send(app, "checks", Which::OfHost(host_id), part).await
+    let which = Which {
+        host_id: Some(hosts::find_id(&app, &host, &caller).await?),
+        ..Which::default()
+    };
+    send(app, "checks", which, part).await
 }
 
 /// The checks in a state
@@ -116,26 +157,44 @@ async fn list_checks_of_host(
     responses((status = 200, description = "Its checks under the state's name, streamed", body = ChecksInState), Failures)
 )]
 async fn list_checks_in_state(
-    _: Viewer,
+    ScopedViewer(caller): ScopedViewer,
     State(app): State<App>,
     Path(state): Path<String>,
     Query(Hardness { hard }): Query<Hardness>,
     Query(part): Query<Part>,
 ) -> Result<Response, Error> {
-    let which = match state.as_str() {
-        "alerting" if hard => Which::Hard,
-        "alerting" => Which::Failing,
-        "pending" => Which::Leased,
-        "in_maintenance" => Which::InMaintenance,
-        "suspended" => Which::Suspended,
+    let which = Which {
+        state: state_named(&state, hard)?,
+        scope: caller.scope,
+        ..Which::default()
+    };
+    send(app, &state, which, part).await
+}
+
+/// The state that a path names.
+pub(super) fn state_named(state: &str, hard: bool) -> Result<CheckState, Error> {
+    Ok(match state {
+        "alerting" if hard => CheckState::Hard,
+        "alerting" => CheckState::Failing,
+        "pending" => CheckState::Leased,
+        "in_maintenance" => CheckState::InMaintenance,
+        "suspended" => CheckState::Suspended,
         other => {
             return Err(Error::field(
                 "state",
                 format!("must be alerting, pending, in_maintenance or suspended, not {other:?}"),
             ));
         }
-    };
-    send(app, &state, which, part).await
+    })
+}
+
+fn status_named(status: &str) -> Result<i16, Error> {
+    let names = ["ok", "warning", "critical", "unknown"];
+    let code = names.iter().position(|name| *name == status);
+    code.and_then(|code| code.try_into().ok()).ok_or_else(|| {
+        let message = format!("must be one of {}, not {status:?}", names.join(", "));
+        Error::field("status", message)
+    })
 }
 
 /// One check
@@ -150,11 +209,11 @@ async fn list_checks_in_state(
     responses((status = 200, description = "The check", body = OneCheck), Unknown, Failures)
 )]
 async fn get_check(
-    _: Viewer,
+    ScopedViewer(caller): ScopedViewer,
     State(app): State<App>,
     Path(id): Path<String>,
 ) -> Result<Json<OneCheck>, Error> {
-    find(&app, &id).await
+    find(&app, &id, &caller).await
 }
 
 /// Deletes a check
@@ -170,11 +229,23 @@ async fn get_check(
     responses((status = 200, description = "Deleted", body = Success), Unknown, Failures)
 )]
 async fn delete_check(
-    _: Admin,
+    Admin(caller): Admin,
     State(app): State<App>,
     Path(id): Path<String>,
 ) -> Result<Json<Success>, Error> {
-    done(checks::delete(&app.pool, number(&id)?).await?, &id)
+    let check = require(&app, &id, &caller).await?;
+    let before =
+        json!({ "host": check.hostname, "check": check.name, "interval": check.interval_s });
+    change(
+        &app,
+        &caller,
+        &check,
+        "delete_check",
+        Some(before),
+        None,
+        async |conn| checks::delete(conn, check.check_id).await,
+    )
+    .await
 }
 
 /// When a check runs next
@@ -189,11 +260,11 @@ async fn delete_check(
     responses((status = 200, description = "The check; `next` is the time", body = OneCheck), Unknown, Failures)
 )]
 async fn get_next_run(
-    _: Viewer,
+    ScopedViewer(caller): ScopedViewer,
     State(app): State<App>,
     Path(id): Path<String>,
 ) -> Result<Json<OneCheck>, Error> {
-    find(&app, &id).await
+    find(&app, &id, &caller).await
 }
 
 /// When a check is to run.
@@ -227,13 +298,25 @@ enum NextTime {
     responses((status = 200, description = "It will run then", body = Success), Unknown, Failures)
 )]
 async fn set_next_run(
-    _: Operator,
+    ScopedOperator(caller): ScopedOperator,
     State(app): State<App>,
     Path(id): Path<String>,
     Body(body): Body,
 ) -> Result<Json<Success>, Error> {
     let at = next_time(&body["next"])?;
-    done(checks::run_at(&app.pool, number(&id)?, at).await?, &id)
+    let check = require(&app, &id, &caller).await?;
+    let before = json!({ "next": check.next_at.timestamp() });
+    let after = json!({ "next": at.map_or(json!("now"), |at| json!(at.timestamp())) });
+    change(
+        &app,
+        &caller,
+        &check,
+        "set_next_run",
+        Some(before),
+        Some(after),
+        async |conn| checks::run_at(conn, check.check_id, at).await,
+    )
+    .await
 }
 
 /// Whether a check runs at all
@@ -248,11 +331,11 @@ async fn set_next_run(
     responses((status = 200, description = "The check; `suspended` tells", body = OneCheck), Unknown, Failures)
 )]
 async fn get_suspension(
-    _: Viewer,
+    ScopedViewer(caller): ScopedViewer,
     State(app): State<App>,
     Path(id): Path<String>,
 ) -> Result<Json<OneCheck>, Error> {
-    find(&app, &id).await
+    find(&app, &id, &caller).await
 }
 
 /// Whether a check is to run at all.
@@ -276,7 +359,7 @@ struct Suspension {
     responses((status = 200, description = "It is so", body = Success), Unknown, Failures)
 )]
 async fn set_suspension(
-    _: Operator,
+    ScopedOperator(caller): ScopedOperator,
     State(app): State<App>,
     Path(id): Path<String>,
     Body(body): Body,
@@ -288,41 +371,79 @@ async fn set_suspension(
             format!("must be true or false, not {}", kind(suspended)),
         )
     })?;
-    done(
-        checks::set_suspended(&app.pool, number(&id)?, suspended).await?,
-        &id,
+    let check = require(&app, &id, &caller).await?;
+    let before = json!({ "suspended": check.is_suspended });
+    let after = json!({ "suspended": suspended });
+    change(
+        &app,
+        &caller,
+        &check,
+        "set_suspension",
+        Some(before),
+        Some(after),
+        async |conn| checks::set_suspended(conn, check.check_id, suspended).await,
     )
+    .await
 }
 
 async fn send(app: App, field: &str, which: Which, part: Part) -> Result<Response, Error> {
-    list::send(field, part, move |after, limit| {
-        let pool = app.pool.clone();
-        async move {
-            let checks = checks::page(&pool, which, after, limit).await?;
+    list::send(field, part, pages(app.pool, which)).await
+}
+
+/// Pages of a list of checks, as they are sent.
+pub(super) fn pages(
+    pool: PgPool,
+    which: Which,
+) -> impl Fn(i64, i64) -> BoxFuture<'static, sqlx::Result<Vec<(i64, Check)>>> + Clone + Send + 'static
+{
+    move |after, limit| {
+        let (pool, which) = (pool.clone(), which.clone());
+        Box::pin(async move {
+            let checks = checks::page(&pool, &which, after, limit).await?;
             Ok(checks
                 .into_iter()
                 .map(|check| (check.check_id, Check::from(check)))
                 .collect())
-        }
-    })
-    .await
+        })
+    }
 }
 
-pub(super) async fn find(app: &App, id: &str) -> Result<Json<OneCheck>, Error> {
-    let check = checks::find(&app.pool, number(id)?)
-        .await?
-        .ok_or_else(|| unknown(id))?;
+pub(super) async fn find(app: &App, id: &str, caller: &Caller) -> Result<Json<OneCheck>, Error> {
+    let check = require(app, id, caller).await?;
     Ok(Json(OneCheck {
         check: Check::from(check),
     }))
 }
 
-pub(super) fn done(is_done: bool, id: &str) -> Result<Json<Success>, Error> {
-    if is_done {
-        Ok(Json(Success::YES))
-    } else {
-        Err(unknown(id))
+/// The check of this id, which the caller may know of.
+pub(super) async fn require(app: &App, id: &str, caller: &Caller) -> Result<checks::Check, Error> {
+    let found = checks::find(&app.pool, number(id)?, caller.scope()).await?;
+    found.ok_or_else(|| unknown(id))
+}
+
+/// Changes a check by `work`, which says whether it is there, and writes down who did so.
+pub(super) async fn change(
+    app: &App,
+    caller: &Caller,
+    check: &checks::Check,
+    action: &str,
+    before: Option<Value>,
+    after: Option<Value>,
+    work: impl AsyncFnOnce(&mut PgConnection) -> sqlx::Result<bool>,
+) -> Result<Json<Success>, Error> {
+    let mut tx = app.pool.begin().await?;
+    if !work(&mut tx).await? {
+        return Err(unknown(&check.check_id.to_string()));
     }
+    let deed = Deed {
+        action,
+        subject: format!("check {}", check.check_id),
+        before,
+        after,
+    };
+    caller.audit(&mut tx, deed).await?;
+    tx.commit().await?;
+    Ok(Json(Success::YES))
 }
 
 /// To a client an id is opaque: one that is no number is as unknown as one that is not there.
@@ -330,7 +451,7 @@ pub(super) fn number(id: &str) -> Result<i64, Error> {
     id.parse().map_err(|_| unknown(id))
 }
 
-fn unknown(id: &str) -> Error {
+pub(super) fn unknown(id: &str) -> Error {
     Error::NotFound(format!("no check has the id {id:?}"))
 }
 
@@ -339,15 +460,10 @@ fn next_time(next: &Value) -> Result<Option<DateTime<Utc>>, Error> {
     if next == "now" {
         return Ok(None);
     }
-    next.as_f64()
-        // the database's years end long after 9999, chrono's text does not
-        .filter(|seconds| (0.0..253_402_300_800.0).contains(seconds))
-        .and_then(|seconds| DateTime::from_timestamp_millis((seconds * 1000.0) as i64))
-        .map(Some)
-        .ok_or_else(|| {
-            Error::field(
-                "next",
-                format!("must be \"now\" or unix seconds, not {}", kind(next)),
-            )
-        })
+    unix(next).map(Some).map_err(|_| {
+        Error::field(
+            "next",
+            format!("must be \"now\" or unix seconds, not {}", kind(next)),
+        )
+    })
 }

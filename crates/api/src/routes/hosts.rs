@@ -5,16 +5,18 @@ use std::collections::BTreeMap;
 use axum::Json;
 use axum::extract::State;
 use axum::response::Response;
-use serde::Serialize;
-use stalker_db::hosts;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use stalker_db::audit::Deed;
+use stalker_db::hosts::{self, Which};
 use stalker_domain::wire::RegisteredCheck;
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::Success;
 use crate::App;
-use crate::access::{Admin, Viewer};
+use crate::access::{Admin, Caller, ScopedViewer};
 use crate::error::{Error, Failures, Unknown};
 use crate::extract::{Path, Query};
 use crate::list::{self, Part};
@@ -44,7 +46,9 @@ struct Host {
     cert_sha256: Option<String>,
     /// How that certificate became known: `registered` or `first_seen`.
     cert_origin: Option<String>,
-    /// Its checks by name.
+    /// Its agent has a token of its own: nobody else can register by this name. The original's agents have none.
+    has_token: bool,
+    /// Its checks by name, as they hold.
     checks: BTreeMap<String, RegisteredCheck>,
 }
 
@@ -66,42 +70,64 @@ impl From<hosts::Host> for Host {
             agent_version: host.agent_version,
             cert_sha256: host.cert_sha256,
             cert_origin: host.cert_origin,
+            has_token: host.has_token,
             checks: host.checks.0,
         }
     }
 }
 
-/// The id of the host of this name or address.
-pub(crate) async fn find_id(app: &App, host: &str) -> Result<i64, Error> {
-    hosts::find_id(&app.pool, host)
+/// The id of the host of this name or address, which the caller may know of.
+pub(super) async fn find_id(app: &App, host: &str, caller: &Caller) -> Result<i64, Error> {
+    hosts::find_id(&app.pool, host, caller.scope())
         .await?
         .ok_or_else(|| unknown(host))
 }
 
-fn unknown(host: &str) -> Error {
+/// The name of a host; `asked` is how somebody called it.
+pub(super) async fn name(app: &App, host_id: i64, asked: &str) -> Result<String, Error> {
+    let mut conn = app.pool.acquire().await?;
+    let name = hosts::name(&mut conn, host_id).await?;
+    name.ok_or_else(|| unknown(asked))
+}
+
+pub(super) fn unknown(host: &str) -> Error {
     Error::NotFound(format!("no host has the name or address {host:?}"))
 }
 
-/// All hosts
+/// Which hosts are wanted.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+struct Filter {
+    /// Those with this role.
+    role: Option<String>,
+}
+
+/// Hosts
 ///
 /// Needs access viewer.
 #[utoipa::path(
     get,
     path = "/hosts",
     tag = "hosts",
-    params(Part),
+    params(Filter, Part),
     security(("api_key" = [])),
     responses((status = 200, description = "The hosts, streamed", body = Hosts), Failures)
 )]
 async fn list_hosts(
-    _: Viewer,
+    ScopedViewer(caller): ScopedViewer,
     State(app): State<App>,
+    Query(Filter { role }): Query<Filter>,
     Query(part): Query<Part>,
 ) -> Result<Response, Error> {
+    let which = Which {
+        role,
+        scope: caller.scope,
+        ..Which::default()
+    };
     list::send("hosts", part, move |after, limit| {
-        let pool = app.pool.clone();
+        let (pool, which) = (app.pool.clone(), which.clone());
         async move {
-            let hosts = hosts::page(&pool, after, limit).await?;
+            let hosts = hosts::page(&pool, &which, after, limit).await?;
             Ok(hosts
                 .into_iter()
                 .map(|host| (host.host_id, Host::from(host)))
@@ -127,11 +153,11 @@ async fn list_hosts(
     )
 )]
 async fn get_host(
-    _: Viewer,
+    ScopedViewer(caller): ScopedViewer,
     State(app): State<App>,
     Path(host): Path<String>,
 ) -> Result<Json<Host>, Error> {
-    let host_id = find_id(&app, &host).await?;
+    let host_id = find_id(&app, &host, &caller).await?;
     let found = hosts::find(&app.pool, host_id)
         .await?
         .ok_or_else(|| unknown(&host))?;
@@ -154,13 +180,25 @@ async fn get_host(
     )
 )]
 async fn delete_host(
-    _: Admin,
+    Admin(caller): Admin,
     State(app): State<App>,
     Path(host): Path<String>,
 ) -> Result<Json<Success>, Error> {
-    let host_id = find_id(&app, &host).await?;
-    if !hosts::delete(&app.pool, host_id).await? {
+    let host_id = find_id(&app, &host, &caller).await?;
+    let found = hosts::find(&app.pool, host_id).await?;
+    let found = Host::from(found.ok_or_else(|| unknown(&host))?);
+    let mut tx = app.pool.begin().await?;
+    if !hosts::delete(&mut tx, host_id).await? {
         return Err(unknown(&host));
     }
+    let checks: Vec<&String> = found.checks.keys().collect();
+    let deed = Deed {
+        action: "delete_host",
+        subject: format!("host {}", found.hostname),
+        before: Some(json!({ "ip": found.ip, "roles": found.roles, "checks": checks })),
+        after: None,
+    };
+    caller.audit(&mut tx, deed).await?;
+    tx.commit().await?;
     Ok(Json(Success::YES))
 }

@@ -4,6 +4,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::response::Response;
 use serde::{Deserialize, Serialize};
+use stalker_db::audit::Deed;
 use stalker_db::notifications::dead_letters;
 use stalker_db::notifications::list::{self as notifications, Which};
 use utoipa::{IntoParams, ToSchema};
@@ -12,7 +13,7 @@ use utoipa_axum::routes;
 
 use super::Success;
 use crate::App;
-use crate::access::{Operator, Viewer};
+use crate::access::{Operator, ScopedViewer};
 use crate::error::{Error, Failures, Problem, Unknown};
 use crate::extract::{Path, Query};
 use crate::list::{self, Part};
@@ -110,7 +111,7 @@ struct Filter {
 }
 
 impl Filter {
-    fn which(self) -> Result<Which, Error> {
+    fn which(self, scope: Option<Vec<String>>) -> Result<Which, Error> {
         if let Some(state) = &self.state
             && !STATES.contains(&state.as_str())
         {
@@ -125,6 +126,7 @@ impl Filter {
             hostname: self.host,
             channel: self.channel,
             state: self.state,
+            scope,
         })
     }
 }
@@ -141,12 +143,12 @@ impl Filter {
     responses((status = 200, description = "The notifications, streamed", body = Notifications), Failures)
 )]
 async fn list_notifications(
-    _: Viewer,
+    ScopedViewer(caller): ScopedViewer,
     State(app): State<App>,
     Query(filter): Query<Filter>,
     Query(part): Query<Part>,
 ) -> Result<Response, Error> {
-    let which = filter.which()?;
+    let which = filter.which(caller.scope)?;
     list::send("notifications", part, move |after, limit| {
         let (pool, which) = (app.pool.clone(), which.clone());
         async move {
@@ -182,7 +184,7 @@ async fn list_notifications(
     )
 )]
 async fn retry_notification(
-    _: Operator,
+    Operator(caller): Operator,
     State(app): State<App>,
     Path(id): Path<String>,
 ) -> Result<Json<Success>, Error> {
@@ -196,6 +198,13 @@ async fn retry_notification(
             Error::Conflict(format!("notification {id} is not tried again: {why}"))
         }));
     }
+    let deed = Deed {
+        action: "retry_notification",
+        subject: format!("notification {id}"),
+        before: None,
+        after: None,
+    };
+    caller.audit(&mut tx, deed).await?;
     tx.commit().await?;
     Ok(Json(Success::YES))
 }

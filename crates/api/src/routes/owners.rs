@@ -2,19 +2,19 @@
 
 use axum::Json;
 use axum::extract::State;
-use serde_json::Value;
+use serde_json::{Value, json};
 use stalker_db::checks;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::Success;
-use super::checks::{OneCheck, done, find, number};
+use super::checks::{OneCheck, change, find, require};
 use crate::App;
-use crate::access::{Operator, Viewer};
+use crate::access::{Caller, ScopedOperator, ScopedViewer};
 use crate::error::{Error, Failures, Unknown};
 use crate::extract::{Body, Path};
-use crate::registration::kind;
+use crate::fields::kind;
 
 /// Characters of a name.
 const LONGEST: usize = 100;
@@ -35,11 +35,11 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
     responses((status = 200, description = "The check; `owner` tells", body = OneCheck), Unknown, Failures)
 )]
 async fn get_owner(
-    _: Viewer,
+    ScopedViewer(caller): ScopedViewer,
     State(app): State<App>,
     Path(id): Path<String>,
 ) -> Result<Json<OneCheck>, Error> {
-    find(&app, &id).await
+    find(&app, &id, &caller).await
 }
 
 /// Who is to take care of a check.
@@ -65,16 +65,13 @@ struct Owner {
     responses((status = 200, description = "It is so", body = Success), Unknown, Failures)
 )]
 async fn set_owner(
-    _: Operator,
+    ScopedOperator(caller): ScopedOperator,
     State(app): State<App>,
     Path(id): Path<String>,
     Body(body): Body,
 ) -> Result<Json<Success>, Error> {
     let owner = name(&body["owner"])?;
-    done(
-        checks::set_owner(&app.pool, number(&id)?, owner).await?,
-        &id,
-    )
+    put(&app, &caller, &id, "set_owner", owner).await
 }
 
 /// Gives up the ownership of a check
@@ -89,11 +86,33 @@ async fn set_owner(
     responses((status = 200, description = "Nobody owns it", body = Success), Unknown, Failures)
 )]
 async fn delete_owner(
-    _: Operator,
+    ScopedOperator(caller): ScopedOperator,
     State(app): State<App>,
     Path(id): Path<String>,
 ) -> Result<Json<Success>, Error> {
-    done(checks::set_owner(&app.pool, number(&id)?, "").await?, &id)
+    put(&app, &caller, &id, "delete_owner", "").await
+}
+
+async fn put(
+    app: &App,
+    caller: &Caller,
+    id: &str,
+    action: &str,
+    owner: &str,
+) -> Result<Json<Success>, Error> {
+    let check = require(app, id, caller).await?;
+    let before = json!({ "owner": check.owner });
+    let after = json!({ "owner": owner });
+    change(
+        app,
+        caller,
+        &check,
+        action,
+        Some(before),
+        Some(after),
+        async |conn| checks::set_owner(conn, check.check_id, owner).await,
+    )
+    .await
 }
 
 fn name(owner: &Value) -> Result<&str, Error> {

@@ -1,22 +1,22 @@
 //! Registration: how agents make themselves and their checks known.
 
-use std::net::SocketAddr;
-
 use axum::Json;
-use axum::extract::{ConnectInfo, State};
+use axum::extract::State;
+use axum::http::HeaderMap;
 use serde::Serialize;
-use stalker_db::registrations;
-use stalker_domain::wire::Registration;
+use stalker_db::audit::Kind;
+use stalker_db::registrations::{self, Identity, RegisterError};
+use stalker_domain::wire::{AGENT_TOKEN_HEADER, Registration};
 use tracing::{info, warn};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use crate::App;
 use crate::access::Agent;
+use crate::client::Client;
 use crate::error::{Error, RegistrationFailures};
 use crate::extract::Body;
-use crate::registration;
+use crate::{App, registration, secret};
 
 pub(crate) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new().routes(routes!(post_registration, put_registration))
@@ -34,6 +34,10 @@ struct Registered {
     returned: usize,
     /// Checks that are no longer named.
     removed: usize,
+    /// What the agent is to show in `X-AGENT-TOKEN` from now on: nobody else can register by its name then. Given to agents
+    /// that say their version and have none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    token: Option<String>,
     /// What its sender may not have meant.
     #[serde(skip_serializing_if = "Option::is_none")]
     warning: Option<&'static str>,
@@ -57,15 +61,25 @@ struct Registered {
 async fn post_registration(
     _: Agent,
     State(app): State<App>,
-    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    client: Client,
+    headers: HeaderMap,
     Body(body): Body,
 ) -> Result<Json<Registered>, Error> {
     let registration = registration::read(&body)?;
     let ip = registration
         .ip
         .clone()
-        .unwrap_or_else(|| peer.ip().to_canonical().to_string());
-    let done = registrations::register(&app.pool, &registration, &ip).await?;
+        .unwrap_or_else(|| client.address.to_string());
+    let shown = headers.get(AGENT_TOKEN_HEADER);
+    let new_token = secret::random();
+    let identity = Identity {
+        // what is no text is no token that we gave
+        token: shown.map(|token| token.to_str().unwrap_or_default()),
+        new_token: &new_token,
+        allow_tokenless: app.config.allow_tokenless,
+        actor: &client.actor(Kind::Agent, registration.hostname.clone()),
+    };
+    let done = registrations::register(&app.pool, &registration, &ip, &identity).await?;
     let warning = (done.removed > 0 && registration.checks.is_empty())
         .then_some("this host had checks, and none is named any more: all of them were removed");
     if let Some(warning) = warning {
@@ -88,6 +102,7 @@ async fn post_registration(
         added: done.added,
         returned: done.returned,
         removed: done.removed,
+        token: done.is_token_new.then_some(new_token),
         warning,
     }))
 }
@@ -109,8 +124,24 @@ async fn post_registration(
 async fn put_registration(
     agent: Agent,
     app: State<App>,
-    peer: ConnectInfo<SocketAddr>,
+    client: Client,
+    headers: HeaderMap,
     body: Body,
 ) -> Result<Json<Registered>, Error> {
-    post_registration(agent, app, peer, body).await
+    post_registration(agent, app, client, headers, body).await
+}
+
+impl From<RegisterError> for Error {
+    fn from(error: RegisterError) -> Self {
+        Self::Forbidden(match error {
+            RegisterError::Database(error) => return Self::Database(error),
+            RegisterError::WrongToken | RegisterError::TokenMissing => {
+                "this name belongs to an agent with another token; if the machine was set up anew, an admin releases the name: \
+                 `stalkerd hosts release NAME`, or DELETE /hosts/NAME/token"
+            }
+            RegisterError::Tokenless => {
+                "agents without a token are not allowed here (agents.allow_tokenless)"
+            }
+        })
+    }
 }

@@ -7,7 +7,7 @@ use utoipa::openapi::path::{Operation, PathItem};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use crate::access::Viewer;
+use crate::access::ScopedViewer;
 use crate::error::Failures;
 use crate::{App, openapi};
 
@@ -25,7 +25,7 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
     security(("api_key" = [])),
     responses((status = 200, description = "Descriptions by route", body = BTreeMap<String, String>), Failures)
 )]
-async fn list_routes(_: Viewer) -> Json<BTreeMap<String, String>> {
+async fn list_routes(_: ScopedViewer) -> Json<BTreeMap<String, String>> {
     let routes = openapi::document().paths.paths;
     Json(
         routes

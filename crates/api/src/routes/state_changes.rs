@@ -11,7 +11,7 @@ use utoipa_axum::routes;
 
 use super::hosts;
 use crate::App;
-use crate::access::Viewer;
+use crate::access::ScopedViewer;
 use crate::error::{Error, Failures, Unknown};
 use crate::extract::{Path, Query};
 
@@ -77,12 +77,12 @@ struct Length {
     responses((status = 200, description = "State changes, oldest first", body = StateLog), Unknown, Failures)
 )]
 async fn list_state_changes(
-    _: Viewer,
+    ScopedViewer(caller): ScopedViewer,
     State(app): State<App>,
     Path((host, check)): Path<(String, String)>,
     Query(Length { limit }): Query<Length>,
 ) -> Result<Json<StateLog>, Error> {
-    let host_id = hosts::find_id(&app, &host).await?;
+    let host_id = hosts::find_id(&app, &host, &caller).await?;
     let limit = i64::from(limit.unwrap_or(10).min(MOST));
     let changes = state_changes::last(&app.pool, host_id, &check, limit)
         .await?

@@ -5,6 +5,8 @@ use serde::Deserialize;
 use sqlx::PgPool;
 use sqlx::types::Json;
 
+use crate::pools::BEGIN_LIST;
+
 /// Which notifications a list is of: all that is given must be so.
 #[derive(Debug, Clone, Default)]
 pub struct Which {
@@ -16,6 +18,8 @@ pub struct Which {
     pub channel: Option<String>,
     /// `pending`, `sending`, `accepted`, `refused`, `dropped` or `superseded`.
     pub state: Option<String>,
+    /// Of alerts of hosts with one of these roles: the scope of a key.
+    pub scope: Option<Vec<String>>,
 }
 
 /// A notification with its attempts.
@@ -82,6 +86,7 @@ pub async fn page(
     after: i64,
     limit: i64,
 ) -> sqlx::Result<Vec<Notification>> {
+    let mut tx = pool.begin_with(BEGIN_LIST).await?;
     sqlx::query_as!(
         Notification,
         r#"
@@ -89,30 +94,15 @@ pub async fn page(
                shown.state, shown.reason, shown.created_at, shown.next_attempt_at, shown.settled_at, shown.may_have_arrived,
                shown.attempts as "attempts!: Json<Vec<Attempt>>"
         from (
-            -- one branch is executed, the one that reads the least; each has its own index
-            (select notification_id from notifications
-             where $1::bigint is null and $2::text is null and $3::text is null and $4::text is null
-               and notification_id > $5 order by notification_id limit $6)
-            union all
-            (select n.notification_id from notifications n join alerts a using (alert_id)
-             where n.alert_id = $1 and coalesce(a.hostname = $2, true) and coalesce(n.channel = $3, true) and coalesce(n.state = $4, true)
-               and n.notification_id > $5 order by n.notification_id limit $6)
-            union all
-            (select n.notification_id from alerts a join notifications n using (alert_id)
-             where $1 is null and a.hostname = $2 and coalesce(n.channel = $3, true) and coalesce(n.state = $4, true)
-               and n.notification_id > $5 order by n.notification_id limit $6)
-            union all
-            -- Nearly all of a channel is accepted in the end, and little of all is in another state. Compared as rows, since
-            -- of two equations a plan might walk the primary key, however little of it is wanted.
-            (select notification_id from notifications
-             where $1 is null and $2 is null and coalesce($4 = 'accepted', true) and coalesce(state = $4, true)
-               and (channel, notification_id) > ($3, $5) and (channel, notification_id) <= ($3, 9223372036854775807)
-             order by channel, notification_id limit $6)
-            union all
-            (select notification_id from notifications
-             where $1 is null and $2 is null and ($3 is null or $4 <> 'accepted') and coalesce(channel = $3, true)
-               and (state, notification_id) > ($4, $5) and (state, notification_id) <= ($4, 9223372036854775807)
-             order by state, notification_id limit $6)
+            select n.notification_id from notifications n join alerts a using (alert_id)
+            -- what is not asked for is folded away before anything is planned, so that each question finds its index
+            where n.notification_id > $1
+              and ($3::bigint is null or (n.alert_id = $3 and a.alert_id = $3))
+              and ($4::text is null or a.hostname = $4)
+              and ($5::text is null or n.channel = $5)
+              and ($6::text is null or n.state = $6)
+              and ($7::text[] is null or exists (select from hosts h where h.host_id = a.host_id and h.roles && $7))
+            order by n.notification_id limit $2
         ) as listed
         cross join lateral (
             select message.notification_id, message.alert_id, a.hostname, a.check_name, message.channel, message.kind, message.n, message.dedup_key, message.state,
@@ -130,13 +120,14 @@ pub async fn page(
         ) as shown
         order by shown.notification_id
         "#,
+        after,
+        limit,
         which.alert_id,
         which.hostname.as_deref(),
         which.channel.as_deref(),
         which.state.as_deref(),
-        after,
-        limit,
+        which.scope.as_deref(),
     )
-    .fetch_all(pool)
+    .fetch_all(&mut *tx)
     .await
 }

@@ -92,7 +92,7 @@ pub async fn rehearse(
     let stand_in = sqlx::query!(
         r#"
         with host as (insert into hosts (hostname, ip, roles) values (gen_random_uuid()::text, '', $1) returning host_id)
-        insert into checks (host_id, name, kind, interval_s, follow_up_s) select host_id, 'rehearsed', $2, 60, 60 from host
+        insert into checks (host_id, name, kind, declared_interval_s, declared_follow_up_s) select host_id, 'rehearsed', $2, 60, 60 from host
         returning host_id, check_id
         "#,
         roles,

@@ -8,10 +8,15 @@ use super::home::Home;
     clippy::print_stdout,
     reason = "this is for the person who typed the command"
 )]
-pub(super) fn print(home: &Home, api: SocketAddr) {
+pub(super) fn print(home: &Home, api: SocketAddr, password: Option<&str>) {
+    let sign_in = match password {
+        Some(password) => format!("user admin, password {password}   (told only now; another: stalkerd user passwd admin)"),
+        None => "user admin, with the password of the first start   (another: stalkerd user passwd admin)".to_owned(),
+    };
     println!(
         "
 Stalker runs:   http://{api}   (the API, to be tried at http://{api}/docs)
+Sign in:        http://{api}/signin   {sign_in}
 Ctrl-C stops all of it; the same command goes on with the same data.
 
 See the checks:

@@ -3,8 +3,9 @@
 use rand::Rng;
 use rand::seq::IndexedRandom;
 use sqlx::types::chrono::DateTime;
-use stalker_db::{checks, registrations};
+
 use stalker_domain::wire::Registration;
+use stalker_tests::people;
 
 use super::reference::{Grid, Reference, Row, SECOND, Us};
 use super::simulation::{Check, Simulation};
@@ -88,10 +89,7 @@ impl Simulation {
     async fn run_at(&mut self, check_id: i64, then: Option<Us>) {
         let at =
             then.map(|then| DateTime::from_timestamp_micros(then).expect("a time of our days"));
-        let is_known = checks::run_at(&self.pools.durable, check_id, at)
-            .await
-            .expect("the database answers");
-        assert!(is_known);
+        assert!(people::run_at(&self.pools.durable, check_id, at).await);
         let now = self.now;
         self.check(check_id)
             .reference
@@ -99,8 +97,7 @@ impl Simulation {
     }
 
     async fn suspend(&mut self, check_id: i64, is_suspended: bool) -> Done {
-        let done = checks::set_suspended(&self.pools.durable, check_id, is_suspended).await;
-        assert!(done.expect("the database answers"));
+        assert!(people::suspend(&self.pools.durable, check_id, is_suspended).await);
         let now = self.now;
         self.check(check_id)
             .reference
@@ -164,9 +161,7 @@ impl Simulation {
         let registration = serde_json::json!({"hostname": hostname, "checks": {"check": check}});
         let registration: Registration =
             serde_json::from_value(registration).expect("a registration as the wire has it");
-        registrations::register(&self.pools.durable, &registration, "127.0.0.1")
-            .await
-            .expect("a registration works");
+        people::register(&self.pools.durable, &registration).await;
     }
 
     pub(super) async fn row(&self, hostname: &str) -> (i64, Row) {

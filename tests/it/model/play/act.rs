@@ -1,5 +1,7 @@
 //! The steps of a case, event by event: each happens on stage and in the reference, and is compared.
 
+use stalker_tests::people;
+
 use super::*;
 use crate::model::steps::Step;
 
@@ -254,9 +256,7 @@ impl Play {
             .await
             .expect("checks can be found");
         let Some(id) = id else { return Ok(()) };
-        stalker_db::checks::delete(self.stage.pool(), id)
-            .await
-            .expect("a check can be deleted");
+        people::delete_check(self.stage.pool(), id).await;
         self.reference.delete(check);
         self.registered.remove(check);
         // else the next registration would bring it
@@ -265,12 +265,7 @@ impl Play {
 
     /// Its agent registers again, as a new one.
     async fn delete_host(&mut self, hostname: &str) -> Result<(), String> {
-        let id = stalker_db::hosts::find_id(self.stage.pool(), hostname)
-            .await
-            .expect("hosts can be found");
-        stalker_db::hosts::delete(self.stage.pool(), id.expect("hosts return at once"))
-            .await
-            .expect("a host can be deleted");
+        people::delete_host(self.stage.pool(), hostname).await;
         self.reference.delete_host(hostname);
         self.begin();
         self.compare().await?;

@@ -1,0 +1,280 @@
+//! Alerts: open and past, and the story of one.
+
+use axum::Json;
+use axum::extract::State;
+use axum::response::Response;
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use stalker_db::alerts::list::{self as alerts, Which};
+use stalker_db::explanations;
+use stalker_domain::status::Status;
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::App;
+use crate::access::ScopedViewer;
+use crate::error::{Error, Failures, Unknown};
+use crate::extract::{Path, Query, time};
+use crate::list::{self, Part};
+
+const STATUSES: [&str; 4] = ["warning", "critical", "unknown", "unreachable"];
+const SUPPRESSIONS: [&str; 7] = [
+    "priority 0",
+    "flood",
+    "maintenance",
+    "flapping",
+    "unreachable",
+    "suspended",
+    "recovered",
+];
+const KINDS: [&str; 3] = ["check", "host", "flood"];
+
+pub(crate) fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(list_alerts))
+        .routes(routes!(get_alert))
+}
+
+/// A hard problem from its beginning to its end.
+#[derive(Serialize, ToSchema)]
+struct Alert {
+    /// Opaque; what `after` takes.
+    #[schema(example = "41")]
+    id: String,
+    /// Of a `check`, of a `host` that cannot be reached, or a `flood` of alerts.
+    #[schema(example = "check")]
+    kind: String,
+    /// The flood that stands for it.
+    parent: Option<String>,
+    /// The check's id; null for a host or a flood.
+    cid: Option<String>,
+    /// The host's name at that time; empty for a flood of several hosts.
+    #[schema(example = "web1")]
+    hostname: String,
+    /// The host's address at that time.
+    ip: String,
+    /// The check's name at that time; empty for a host or a flood.
+    #[schema(example = "check_load")]
+    check: String,
+    /// 0 never notifies, 1 most urgent, 2.
+    priority: i16,
+    /// `warning`, `critical`, `unknown`; of a host `unreachable`; of a flood null.
+    #[schema(example = "critical")]
+    state: Option<&'static str>,
+    /// Failing runs in a row.
+    fail_count: i32,
+    /// First line of the output.
+    out: String,
+    /// When it opened, unix seconds.
+    opened: i64,
+    /// When it closed, unix seconds; null while it is open.
+    closed: Option<i64>,
+    /// Why it closed.
+    close_reason: Option<String>,
+    /// It tells of the flapping itself.
+    flapping: bool,
+    /// Why it is not being told now; null if it is, or is over.
+    suppression: Option<String>,
+    /// Who takes care of its check; empty for nobody.
+    owner: String,
+    /// The channels that it concerns.
+    channels: Vec<String>,
+}
+
+/// Alerts, in the order in which they opened.
+#[derive(Serialize, ToSchema)]
+struct Alerts {
+    /// The oldest first.
+    alerts: Vec<Alert>,
+}
+
+/// Something that happened to an alert, or that it waits for.
+#[derive(Serialize, ToSchema)]
+struct Event {
+    /// When, unix seconds.
+    time: i64,
+    /// To which channel; null to the alert itself.
+    channel: Option<String>,
+    /// `opened`, `changed`, `target`, `suppressed`, `not suppressed`, `owed`, `attempt`, `refused`, `dropped`, `superseded`,
+    /// `closed`, or `waits` for what is to come.
+    #[schema(example = "opened")]
+    event: String,
+    /// Why, in words.
+    why: String,
+}
+
+/// An alert with its story.
+#[derive(Serialize, ToSchema)]
+struct AlertStory {
+    /// The alert.
+    alert: Alert,
+    /// What happened, in the order of time; what it waits for last.
+    timeline: Vec<Event>,
+}
+
+/// Which alerts are wanted: all that is given must be so.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+struct Filter {
+    /// True: open ones; false: those that have closed.
+    open: Option<bool>,
+    /// `check`, `host` or `flood`.
+    kind: Option<String>,
+    /// Of the host of this name, as it was then.
+    host: Option<String>,
+    /// Of hosts that have this role today.
+    role: Option<String>,
+    /// Of checks of this name, as it was then.
+    check: Option<String>,
+    /// `warning`, `critical`, `unknown`, or `unreachable` for hosts.
+    status: Option<String>,
+    /// Open ones of checks that this person takes care of.
+    owner: Option<String>,
+    /// Open ones that are not told for this reason: `priority 0`, `flood`, `maintenance`, `flapping`, `unreachable`,
+    /// `suspended` or `recovered`.
+    suppression: Option<String>,
+    /// Members of this flood.
+    #[param(value_type = Option<String>)]
+    parent: Option<i64>,
+    /// Opened since then, unix seconds.
+    #[param(value_type = Option<f64>, minimum = 0)]
+    #[serde(default, deserialize_with = "time")]
+    from: Option<DateTime<Utc>>,
+    /// Opened before then, unix seconds.
+    #[param(value_type = Option<f64>, minimum = 0)]
+    #[serde(default, deserialize_with = "time")]
+    to: Option<DateTime<Utc>>,
+}
+
+impl Filter {
+    fn which(self, scope: Option<Vec<String>>) -> Result<Which, Error> {
+        one_of("kind", self.kind.as_deref(), &KINDS)?;
+        one_of("status", self.status.as_deref(), &STATUSES)?;
+        one_of("suppression", self.suppression.as_deref(), &SUPPRESSIONS)?;
+        Ok(Which {
+            alert_id: None,
+            is_open: self.open,
+            kind: self.kind,
+            hostname: self.host,
+            role: self.role,
+            check_name: self.check,
+            status: self.status.as_deref().map(|status| match status {
+                "warning" => 1,
+                "critical" => 2,
+                "unknown" => 3,
+                _ => -1,
+            }),
+            owner: self.owner,
+            suppression: self.suppression,
+            parent_id: self.parent,
+            from: self.from,
+            to: self.to,
+            scope,
+        })
+    }
+}
+
+/// Alerts, open and past
+///
+/// Needs access viewer.
+#[utoipa::path(
+    get,
+    path = "/alerts",
+    tag = "alerts",
+    params(Filter, Part),
+    security(("api_key" = [])),
+    responses((status = 200, description = "The alerts, streamed", body = Alerts), Failures)
+)]
+async fn list_alerts(
+    ScopedViewer(caller): ScopedViewer,
+    State(app): State<App>,
+    Query(filter): Query<Filter>,
+    Query(part): Query<Part>,
+) -> Result<Response, Error> {
+    let which = filter.which(caller.scope)?;
+    list::send("alerts", part, move |after, limit| {
+        let (pool, which) = (app.pool.clone(), which.clone());
+        async move {
+            let page = alerts::page(&pool, &which, after, limit).await?;
+            Ok(page
+                .into_iter()
+                .map(|alert| (alert.alert_id, Alert::from(alert)))
+                .collect())
+        }
+    })
+    .await
+}
+
+/// One alert with its story
+///
+/// State changes, suppressions, whom it concerns, what was sent and what it waits for, each with its reason. Needs access
+/// viewer.
+#[utoipa::path(
+    get,
+    path = "/alerts/{id}",
+    tag = "alerts",
+    params(("id" = String, Path, description = "Id of the alert", example = "41")),
+    security(("api_key" = [])),
+    responses((status = 200, description = "The alert and its story", body = AlertStory), Unknown, Failures)
+)]
+async fn get_alert(
+    ScopedViewer(caller): ScopedViewer,
+    State(app): State<App>,
+    Path(id): Path<String>,
+) -> Result<Json<AlertStory>, Error> {
+    let unknown = || Error::NotFound(format!("no alert has the id {id:?}"));
+    let alert_id: i64 = id.parse().map_err(|_| unknown())?;
+    let alert = alerts::find(&app.pool, alert_id, caller.scope()).await?;
+    let alert = alert.ok_or_else(unknown)?;
+    let story = explanations::explain_alert(&app.pool, alert_id).await?;
+    let timeline = story.into_iter().map(|event| Event {
+        time: event.at.timestamp(),
+        channel: event.channel,
+        event: event.event,
+        why: event.why,
+    });
+    Ok(Json(AlertStory {
+        alert: alert.into(),
+        timeline: timeline.collect(),
+    }))
+}
+
+fn one_of(at: &str, word: Option<&str>, words: &[&str]) -> Result<(), Error> {
+    match word {
+        Some(word) if !words.contains(&word) => Err(Error::field(
+            at,
+            format!("must be one of {}, not {word:?}", words.join(", ")),
+        )),
+        _ => Ok(()),
+    }
+}
+
+impl From<alerts::Alert> for Alert {
+    fn from(alert: alerts::Alert) -> Self {
+        let state = match alert.kind.as_str() {
+            "host" => Some("unreachable"),
+            _ => Status::shown(alert.status, false).map(|status| status.name()),
+        };
+        Self {
+            id: alert.alert_id.to_string(),
+            kind: alert.kind,
+            parent: alert.parent_id.map(|id| id.to_string()),
+            cid: alert.check_id.map(|id| id.to_string()),
+            hostname: alert.hostname,
+            ip: alert.ip,
+            check: alert.check_name,
+            priority: alert.priority,
+            state,
+            fail_count: alert.fails,
+            out: alert.out,
+            opened: alert.opened_at.timestamp(),
+            closed: alert.closed_at.map(|at| at.timestamp()),
+            close_reason: alert.close_reason,
+            flapping: alert.is_of_flapping,
+            suppression: alert.suppression,
+            owner: alert.owner,
+            channels: alert.targets,
+        }
+    }
+}

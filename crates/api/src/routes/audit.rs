@@ -1,0 +1,128 @@
+//! The audit: who did what, when, and from where.
+
+use axum::extract::State;
+use axum::response::Response;
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use stalker_db::audit::{self, Which};
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::App;
+use crate::access::Admin;
+use crate::error::{Error, Failures};
+use crate::extract::{Query, time};
+use crate::list::{self, Part};
+
+pub(crate) fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new().routes(routes!(list_audit))
+}
+
+/// Something that somebody did.
+#[derive(Serialize, ToSchema)]
+struct Entry {
+    /// Opaque; what `after` takes.
+    #[schema(example = "512")]
+    id: String,
+    /// When, unix seconds.
+    time: i64,
+    /// `user`, `key`, `agent` (by its host's name), `command` (on a server, by its user there) or `nobody`.
+    actor_kind: String,
+    /// Their name.
+    #[schema(example = "ann")]
+    actor: String,
+    /// The IP address; empty for a command.
+    address: String,
+    /// An operation of this document, or a command's words.
+    #[schema(example = "set_suspension")]
+    action: String,
+    /// What it was done to.
+    #[schema(example = "check 17")]
+    subject: String,
+    /// What was so before; null if there was nothing.
+    before: Option<Value>,
+    /// What is so since; null if nothing is left.
+    after: Option<Value>,
+}
+
+/// Entries, in the order in which they were written.
+#[derive(Serialize, ToSchema)]
+struct Audit {
+    /// The oldest first.
+    audit: Vec<Entry>,
+}
+
+/// Which entries are wanted: all that is given must be so.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+struct Filter {
+    /// By this actor.
+    actor: Option<String>,
+    /// Of this action.
+    action: Option<String>,
+    /// Of what was done to this.
+    subject: Option<String>,
+    /// Since then, unix seconds.
+    #[param(value_type = Option<f64>, minimum = 0)]
+    #[serde(default, deserialize_with = "time")]
+    from: Option<DateTime<Utc>>,
+    /// Before then, unix seconds.
+    #[param(value_type = Option<f64>, minimum = 0)]
+    #[serde(default, deserialize_with = "time")]
+    to: Option<DateTime<Utc>>,
+}
+
+/// Who did what
+///
+/// A row for every write, also of agents that register something new. Rows are only added. Needs access admin.
+#[utoipa::path(
+    get,
+    path = "/audit",
+    tag = "cluster",
+    params(Filter, Part),
+    security(("api_key" = [])),
+    responses((status = 200, description = "The entries, streamed", body = Audit), Failures)
+)]
+async fn list_audit(
+    _: Admin,
+    State(app): State<App>,
+    Query(filter): Query<Filter>,
+    Query(part): Query<Part>,
+) -> Result<Response, Error> {
+    let which = Which {
+        actor: filter.actor,
+        action: filter.action,
+        subject: filter.subject,
+        from: filter.from,
+        to: filter.to,
+    };
+    list::send("audit", part, move |after, limit| {
+        let (pool, which) = (app.pool.clone(), which.clone());
+        async move {
+            let page = audit::page(&pool, &which, after, limit).await?;
+            Ok(page
+                .into_iter()
+                .map(|entry| (entry.audit_id, Entry::from(entry)))
+                .collect())
+        }
+    })
+    .await
+}
+
+impl From<audit::Entry> for Entry {
+    fn from(entry: audit::Entry) -> Self {
+        Self {
+            id: entry.audit_id.to_string(),
+            time: entry.at.timestamp(),
+            actor_kind: entry.actor_kind,
+            actor: entry.actor,
+            address: entry.address,
+            action: entry.action,
+            subject: entry.subject,
+            before: entry.before,
+            after: entry.after,
+        }
+    }
+}

@@ -1,0 +1,149 @@
+//! Who did what: a row for every write by somebody, in the transaction of what was written. Rows are only added (0014).
+
+use std::fmt;
+
+use chrono::{DateTime, Utc};
+use serde_json::Value;
+use sqlx::{PgConnection, PgPool};
+
+use crate::pools::BEGIN_LIST;
+
+/// Somebody who writes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Actor {
+    /// What kind of somebody.
+    pub kind: Kind,
+    /// The name of a user, a key, a host, or of who called a command.
+    pub name: String,
+    /// From where: an IP address; empty for a command on a server.
+    pub address: String,
+}
+
+/// What an [`Actor`] is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// A person who signed in.
+    User,
+    /// A program with an API key.
+    Key,
+    /// An agent, by its host's name.
+    Agent,
+    /// A tool on a server, by the name of its user there.
+    Command,
+    /// Somebody who is not known, as before a sign-in.
+    Nobody,
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::User => "user",
+            Self::Key => "key",
+            Self::Agent => "agent",
+            Self::Command => "command",
+            Self::Nobody => "nobody",
+        })
+    }
+}
+
+/// What was done. It must hold no secret: whoever reads the audit need not know any.
+#[derive(Debug)]
+pub struct Deed<'a> {
+    /// The operation of the API, or the words of a command.
+    pub action: &'a str,
+    /// What it was done to, as in `check 17` or `host web1`.
+    pub subject: String,
+    /// What was so before; `None` if there was nothing.
+    pub before: Option<Value>,
+    /// What is so now; `None` if nothing is left.
+    pub after: Option<Value>,
+}
+
+/// Writes down what `actor` has done.
+///
+/// # Errors
+/// If the database does not answer.
+pub async fn write(conn: &mut PgConnection, actor: &Actor, deed: Deed<'_>) -> sqlx::Result<()> {
+    sqlx::query!(
+        "insert into audit (actor_kind, actor, address, action, subject, before, after) values ($1, $2, $3, $4, $5, $6, $7)",
+        actor.kind.to_string(),
+        actor.name,
+        actor.address,
+        deed.action,
+        deed.subject,
+        deed.before,
+        deed.after,
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// A row of the audit.
+#[derive(Debug, Clone)]
+pub struct Entry {
+    /// Identity, in the order of which lists are read.
+    pub audit_id: i64,
+    /// When.
+    pub at: DateTime<Utc>,
+    /// See [`Kind`].
+    pub actor_kind: String,
+    /// See [`Actor`].
+    pub actor: String,
+    /// See [`Actor`].
+    pub address: String,
+    /// See [`Deed`].
+    pub action: String,
+    /// See [`Deed`].
+    pub subject: String,
+    /// See [`Deed`].
+    pub before: Option<Value>,
+    /// See [`Deed`].
+    pub after: Option<Value>,
+}
+
+/// Which entries a list is of: all that is given must be so.
+#[derive(Debug, Clone, Default)]
+pub struct Which {
+    /// By this actor.
+    pub actor: Option<String>,
+    /// Of this action.
+    pub action: Option<String>,
+    /// Of what was done to this.
+    pub subject: Option<String>,
+    /// Since then.
+    pub from: Option<DateTime<Utc>>,
+    /// Before then.
+    pub to: Option<DateTime<Utc>>,
+}
+
+/// The next at most `limit` entries of a list whose ids are above `after`, by id.
+///
+/// # Errors
+/// If the database does not answer.
+pub async fn page(
+    pool: &PgPool,
+    which: &Which,
+    after: i64,
+    limit: i64,
+) -> sqlx::Result<Vec<Entry>> {
+    let mut tx = pool.begin_with(BEGIN_LIST).await?;
+    sqlx::query_as!(
+        Entry,
+        r#"
+        select audit_id, at, actor_kind, actor, address, action, subject, before, after from audit
+        where audit_id > $6 and ($1::text is null or actor = $1) and ($2::text is null or action = $2) and ($3::text is null or subject = $3)
+          and ($4::timestamptz is null or at >= $4) and ($5::timestamptz is null or at < $5)
+        order by audit_id limit $7
+        "#,
+        which.actor.as_deref(),
+        which.action.as_deref(),
+        which.subject.as_deref(),
+        which.from,
+        which.to,
+        after,
+        limit,
+    )
+    .fetch_all(&mut *tx)
+    .await
+}
