@@ -126,7 +126,13 @@ pub(crate) fn integer(value: &Value, range: RangeInclusive<i64>) -> Result<i64, 
         i64::MAX => format!("an integer from {}", range.start()),
         end => format!("an integer from {} to {end}", range.start()),
     };
-    let number = value.as_i64().ok_or_else(|| expected(&wanted(), value))?;
+    // 5.0 is an integer too, to JSON and to whoever has no other numbers
+    let whole = || {
+        let number = value.as_f64().filter(|number| number.fract() == 0.0)?;
+        (number.abs() < 9e15).then_some(number as i64)
+    };
+    let number = value.as_i64().or_else(whole);
+    let number = number.ok_or_else(|| expected(&wanted(), value))?;
     if !range.contains(&number) {
         return Err(format!("must be {}, not {number}", wanted()));
     }

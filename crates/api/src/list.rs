@@ -19,9 +19,10 @@ const PAGE: i64 = 1000;
 #[into_params(parameter_in = Query)]
 pub(crate) struct Part {
     /// At most so many entries; absent means all.
+    #[param(value_type = Option<i64>, minimum = 0, maximum = 4_294_967_295_u64)]
     limit: Option<u32>,
     /// Only what comes after the entry with this id.
-    #[param(value_type = Option<String>)]
+    #[param(value_type = Option<String>, pattern = "^[0-9]{1,18}$")]
     after: Option<i64>,
 }
 

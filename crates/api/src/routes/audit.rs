@@ -65,11 +65,11 @@ struct Filter {
     /// Of what was done to this.
     subject: Option<String>,
     /// Since then, unix seconds.
-    #[param(value_type = Option<f64>, minimum = 0)]
+    #[param(value_type = Option<f64>, minimum = 0, maximum = 253_402_300_799_u64)]
     #[serde(default, deserialize_with = "time")]
     from: Option<DateTime<Utc>>,
     /// Before then, unix seconds.
-    #[param(value_type = Option<f64>, minimum = 0)]
+    #[param(value_type = Option<f64>, minimum = 0, maximum = 253_402_300_799_u64)]
     #[serde(default, deserialize_with = "time")]
     to: Option<DateTime<Utc>>,
 }

@@ -56,6 +56,27 @@ pub(super) struct OneCheck {
     check: Check,
 }
 
+/// What a check can be found to be.
+#[derive(Debug, Clone, Copy, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+enum CheckStatus {
+    Ok,
+    Warning,
+    Critical,
+    Unknown,
+}
+
+/// The states that checks are listed by.
+#[derive(ToSchema)]
+#[allow(dead_code)] // a description: the path is read by hand, so that a mistake is named
+#[serde(rename_all = "snake_case")]
+pub(super) enum StateName {
+    Alerting,
+    Pending,
+    InMaintenance,
+    Suspended,
+}
+
 /// Which checks are wanted: all that is given must be so.
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
@@ -67,7 +88,8 @@ struct Filter {
     /// Of this name.
     check: Option<String>,
     /// `ok`, `warning`, `critical` or `unknown`.
-    status: Option<String>,
+    #[param(inline)]
+    status: Option<CheckStatus>,
     /// Those that this person takes care of.
     owner: Option<String>,
 }
@@ -107,13 +129,12 @@ async fn list_checks(
         },
         None => None,
     };
-    let status = filter.status.as_deref().map(status_named).transpose()?;
     let which = Which {
         host_id,
         role: filter.role,
         name: filter.check,
         owner: filter.owner,
-        status,
+        status: filter.status.map(|status| status as i16),
         scope: caller.scope,
         ..Which::default()
     };
@@ -152,7 +173,7 @@ async fn list_checks_of_host(
     get,
     path = "/checks/state/{state}",
     tag = "checks",
-    params(("state" = String, Path, description = "`alerting`, `pending`, `in_maintenance` or `suspended`"), Hardness, Part),
+    params(("state" = inline(StateName), Path, description = "`alerting`, `pending`, `in_maintenance` or `suspended`"), Hardness, Part),
     security(("api_key" = [])),
     responses((status = 200, description = "Its checks under the state's name, streamed", body = ChecksInState), Failures)
 )]
@@ -185,15 +206,6 @@ pub(super) fn state_named(state: &str, hard: bool) -> Result<CheckState, Error> 
                 format!("must be alerting, pending, in_maintenance or suspended, not {other:?}"),
             ));
         }
-    })
-}
-
-fn status_named(status: &str) -> Result<i16, Error> {
-    let names = ["ok", "warning", "critical", "unknown"];
-    let code = names.iter().position(|name| *name == status);
-    code.and_then(|code| code.try_into().ok()).ok_or_else(|| {
-        let message = format!("must be one of {}, not {status:?}", names.join(", "));
-        Error::field("status", message)
     })
 }
 
@@ -281,8 +293,22 @@ struct NextRun {
 #[schema(example = "now")]
 #[serde(untagged)]
 enum NextTime {
-    Word(String),
-    Unix(f64),
+    Word(Now),
+    Unix(UnixTime),
+}
+
+/// Unix seconds.
+#[derive(ToSchema)]
+#[allow(dead_code)] // a description, as above
+#[schema(minimum = 0, maximum = 253_402_300_799_u64)]
+struct UnixTime(f64);
+
+/// At once.
+#[derive(ToSchema)]
+#[allow(dead_code)] // a description, as above
+#[serde(rename_all = "lowercase")]
+enum Now {
+    Now,
 }
 
 /// Runs a check now or at a time

@@ -12,7 +12,7 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::checks::state_named;
+use super::checks::{StateName, state_named};
 use crate::App;
 use crate::access::Viewer;
 use crate::error::{Error, Failures};
@@ -64,7 +64,7 @@ async fn list_clusters(_: Viewer) -> Json<Clusters> {
     tag = "cluster",
     params(
         ("cluster" = String, Path, description = "Id of the cluster"),
-        ("state" = String, Path, description = "`alerting`, `pending`, `in_maintenance` or `suspended`", example = "alerting"),
+        ("state" = inline(StateName), Path, description = "`alerting`, `pending`, `in_maintenance` or `suspended`", example = "alerting"),
         Part,
     ),
     security(("api_key" = [])),

@@ -61,6 +61,17 @@ struct Keys {
     keys: Vec<Key>,
 }
 
+/// What a key can open.
+#[derive(ToSchema)]
+#[allow(dead_code)] // a description: the body is read by hand, so that all mistakes are named
+#[serde(rename_all = "lowercase")]
+enum Opens {
+    Viewer,
+    Operator,
+    Admin,
+    Register,
+}
+
 /// A key to be made.
 #[derive(ToSchema)]
 #[allow(dead_code)] // a description: the body is read by hand, so that all mistakes are named
@@ -69,11 +80,12 @@ struct NewKey {
     #[schema(min_length = 1, max_length = 100, example = "grafana")]
     name: String,
     /// `viewer`, `operator`, `admin` or `register`.
-    #[schema(example = "viewer")]
-    access: String,
+    access: Opens,
     /// Roles; only for `viewer` and `operator`. Absent: all hosts.
+    #[schema(min_items = 1)]
     scope: Option<Vec<String>>,
     /// When it ends, unix seconds. Absent: never.
+    #[schema(minimum = 0, maximum = 253_402_300_799_u64)]
     expires: Option<f64>,
 }
 

@@ -96,8 +96,10 @@ struct Filter {
 #[allow(dead_code)] // a description: the body is read by hand, so that all mistakes are named
 struct NewMaintenanceBody {
     /// When it begins, unix seconds. Absent: now.
+    #[schema(minimum = 0, maximum = 253_402_300_799_u64)]
     starts: Option<f64>,
     /// When it is over, unix seconds.
+    #[schema(minimum = 0, maximum = 253_402_300_799_u64)]
     ends: Option<f64>,
     /// Instead of `ends`: seconds that it lasts.
     #[schema(minimum = 1, maximum = 315_360_000, example = 3600)]
@@ -118,6 +120,7 @@ struct NewMaintenanceBody {
 #[allow(dead_code)] // a description, as above
 struct MaintenanceChange {
     /// When it is over, unix seconds, in the future.
+    #[schema(minimum = 0, maximum = 253_402_300_799_u64)]
     ends: f64,
 }
 

@@ -18,15 +18,6 @@ use crate::error::{Error, Failures, Problem, Unknown};
 use crate::extract::{Path, Query};
 use crate::list::{self, Part};
 
-const STATES: [&str; 6] = [
-    "pending",
-    "sending",
-    "accepted",
-    "refused",
-    "dropped",
-    "superseded",
-];
-
 pub(crate) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new()
         .routes(routes!(list_notifications))
@@ -95,39 +86,56 @@ struct Notifications {
     notifications: Vec<Notification>,
 }
 
+/// What can have become of a notification.
+#[derive(Debug, Clone, Copy, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+enum NotificationState {
+    Pending,
+    Sending,
+    Accepted,
+    Refused,
+    Dropped,
+    Superseded,
+}
+
+impl NotificationState {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Sending => "sending",
+            Self::Accepted => "accepted",
+            Self::Refused => "refused",
+            Self::Dropped => "dropped",
+            Self::Superseded => "superseded",
+        }
+    }
+}
+
 /// Which notifications are wanted: all that is given must be so.
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 struct Filter {
     /// Of this alert.
-    #[param(value_type = Option<String>)]
+    #[param(value_type = Option<String>, pattern = "^[0-9]{1,18}$")]
     alert: Option<i64>,
     /// Of alerts of the host of this name.
     host: Option<String>,
     /// To this channel.
     channel: Option<String>,
     /// `pending`, `sending`, `accepted`, `refused`, `dropped` or `superseded`.
-    state: Option<String>,
+    #[param(inline)]
+    state: Option<NotificationState>,
 }
 
 impl Filter {
-    fn which(self, scope: Option<Vec<String>>) -> Result<Which, Error> {
-        if let Some(state) = &self.state
-            && !STATES.contains(&state.as_str())
-        {
-            let states = STATES.join(", ");
-            return Err(Error::field(
-                "state",
-                format!("must be one of {states}, not {state:?}"),
-            ));
-        }
-        Ok(Which {
+    fn which(self, scope: Option<Vec<String>>) -> Which {
+        Which {
             alert_id: self.alert,
             hostname: self.host,
             channel: self.channel,
-            state: self.state,
+            state: self.state.map(|state| state.word().to_owned()),
             scope,
-        })
+        }
     }
 }
 
@@ -148,7 +156,7 @@ async fn list_notifications(
     Query(filter): Query<Filter>,
     Query(part): Query<Part>,
 ) -> Result<Response, Error> {
-    let which = filter.which(caller.scope)?;
+    let which = filter.which(caller.scope);
     list::send("notifications", part, move |after, limit| {
         let (pool, which) = (app.pool.clone(), which.clone());
         async move {

@@ -83,11 +83,11 @@ struct Point {
 #[into_params(parameter_in = Query)]
 struct Span {
     /// Since then, unix seconds. Default: a day before `to`.
-    #[param(value_type = Option<f64>, minimum = 0)]
+    #[param(value_type = Option<f64>, minimum = 0, maximum = 253_402_300_799_u64)]
     #[serde(default, deserialize_with = "time")]
     from: Option<DateTime<Utc>>,
     /// Before then, unix seconds. Default: now.
-    #[param(value_type = Option<f64>, minimum = 0)]
+    #[param(value_type = Option<f64>, minimum = 0, maximum = 253_402_300_799_u64)]
     #[serde(default, deserialize_with = "time")]
     to: Option<DateTime<Utc>>,
     /// Seconds of a step. Whole hours reach as far back as hours are kept. Default: a five-hundredth of the time, and in

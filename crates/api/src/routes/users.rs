@@ -55,6 +55,16 @@ struct Users {
     users: Vec<User>,
 }
 
+/// What somebody may do.
+#[derive(ToSchema)]
+#[allow(dead_code)] // a description: the body is read by hand, so that all mistakes are named
+#[serde(rename_all = "lowercase")]
+enum Role {
+    Viewer,
+    Operator,
+    Admin,
+}
+
 /// A user to be added.
 #[derive(ToSchema)]
 #[allow(dead_code)] // a description: the body is read by hand, so that all mistakes are named
@@ -72,7 +82,7 @@ struct NewUser {
     #[schema(max_length = 100)]
     theme: Option<String>,
     /// `viewer` (the default), `operator` or `admin`.
-    role: Option<String>,
+    role: Option<Role>,
 }
 
 /// What is to change of a user; what is absent stays.
@@ -89,7 +99,7 @@ struct UserChange {
     #[schema(min_length = 8, max_length = 200, format = Password)]
     password: Option<String>,
     /// `viewer`, `operator` or `admin`; only an admin changes it.
-    role: Option<String>,
+    role: Option<Role>,
 }
 
 /// All users
