@@ -68,7 +68,21 @@ impl From<PathRejection> for Error {
 
 impl From<QueryRejection> for Error {
     fn from(rejection: QueryRejection) -> Self {
-        Self::BadRequest(format!("the query is wrong: {}", rejection.body_text()))
+        let text = rejection.body_text();
+        // the text begins with which parameter it is
+        let told = text
+            .rsplit_once("query string: ")
+            .map_or(text.as_str(), |(_, told)| told);
+        match told.split_once(": ") {
+            Some((parameter, message))
+                if parameter
+                    .chars()
+                    .all(|c| c.is_ascii_lowercase() || c == '_') =>
+            {
+                Self::field(parameter, format!("is wrong: {message}"))
+            }
+            _ => Self::BadRequest(format!("the query is wrong: {told}")),
+        }
     }
 }
 
