@@ -5,6 +5,7 @@ mod growth;
 mod list;
 mod memory;
 mod notify;
+mod pages;
 mod recover;
 mod samples;
 mod scale;
@@ -56,6 +57,8 @@ pub(crate) enum Scenario {
     Growth,
     /// GET /checks/ with 200,000 checks
     List,
+    /// Filtered pages of 100 of 195,000 checks, at half of `engine`'s rate
+    Pages,
 }
 
 /// What `make bench` runs.
@@ -147,6 +150,7 @@ impl Scenario {
             Self::Recover => recover::run(bench).await?,
             Self::Growth => growth::run(bench).await?,
             Self::List => list::run(bench).await?,
+            Self::Pages => pages::run(bench).await?,
         };
         Ok(Report {
             scenario: self.name(),

@@ -1,6 +1,7 @@
 //! No secret is ever shown. Each setting holds a text that stands nowhere else, a canary; everything happens that makes
 //! processes talk; then everything that was said, answered, logged or written down is searched for every canary.
 
+mod access;
 mod settings;
 
 use std::collections::BTreeMap;

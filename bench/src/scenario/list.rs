@@ -21,23 +21,7 @@ pub(super) async fn run(bench: &Bench) -> anyhow::Result<Report> {
     let load = bench.load(&engine(Answers::default()));
     let database = Database::fresh(&bench.server).await?;
     fleet::fill(&database.pool, &load, None, None).await?;
-    let port = free_port().await?;
-    let listen = format!("127.0.0.1:{port}");
-    let settings = [
-        ("api.register_key", "of the bench"),
-        ("api.api_key", API_KEY),
-        ("api.listen", listen.as_str()),
-    ];
-    let mut api = Component::start("api", &database.url, &settings).await?;
-    let started = Instant::now();
-    while read(&listen, "/healthz", api.pid, 0).await.is_err() {
-        api.ensure_running()?;
-        ensure!(
-            started.elapsed() < Duration::from_secs(30),
-            "the API does not listen"
-        );
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
+    let (api, listen) = start_api(&database.url).await?;
     let before = resident(api.pid)?;
     let mut took = Duration::ZERO;
     let mut most = before;
@@ -66,12 +50,36 @@ pub(super) async fn run(bench: &Bench) -> anyhow::Result<Report> {
         ))
 }
 
+/// The API, and where it listens.
+pub(super) async fn start_api(database_url: &str) -> anyhow::Result<(Component, String)> {
+    let port = free_port().await?;
+    let listen = format!("127.0.0.1:{port}");
+    let settings = [
+        ("api.register_key", "of the bench"),
+        ("api.api_key", API_KEY),
+        ("api.listen", listen.as_str()),
+        // one address asks as all of its users would
+        ("api.requests_per_s", "0"),
+    ];
+    let mut api = Component::start("api", database_url, &settings).await?;
+    let started = Instant::now();
+    while read(&listen, "/healthz", api.pid, 0).await.is_err() {
+        api.ensure_running()?;
+        ensure!(
+            started.elapsed() < Duration::from_secs(30),
+            "the API does not listen"
+        );
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    Ok((api, listen))
+}
+
 fn resident(pid: u32) -> anyhow::Result<u64> {
     cpu::resident_bytes(pid).context("the memory of the API cannot be read")
 }
 
 /// Reads all of an answer, which must hold so many checks; returns the most bytes of memory that the server held meanwhile.
-async fn read(listen: &str, path: &str, pid: u32, checks: u64) -> anyhow::Result<u64> {
+pub(super) async fn read(listen: &str, path: &str, pid: u32, checks: u64) -> anyhow::Result<u64> {
     let mut connection = TcpStream::connect(listen).await?;
     let request = format!(
         "GET {path} HTTP/1.1\r\nHost: {listen}\r\nX-API-KEY: {API_KEY}\r\nConnection: close\r\n\r\n"

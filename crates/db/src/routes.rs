@@ -110,15 +110,15 @@ pub(crate) async fn target(conn: &mut PgConnection, alert_ids: &[i64]) -> sqlx::
 ///
 /// # Errors
 /// If the database does not answer; nothing is changed then.
-pub async fn reapply(pool: &PgPool) -> sqlx::Result<Reapplied> {
-    let mut tx = pool.begin().await?;
-    floods::lock(&mut tx).await?;
+pub async fn reapply(conn: &mut PgConnection) -> sqlx::Result<Reapplied> {
+    let tx = conn;
+    floods::lock(tx).await?;
     let open = sqlx::query_scalar!(
         "select alert_id from alerts where closed_at is null and not is_settled order by alert_id for no key update"
     )
     .fetch_all(&mut *tx)
     .await?;
-    let before = targets(&mut tx, &open).await?;
+    let before = targets(tx, &open).await?;
     // a sender that takes one of these just now is waited for
     sqlx::query!(
         "select notification_id from notifications where alert_id = any ($1) and state in ('pending', 'sending') order by notification_id for no key update",
@@ -139,7 +139,7 @@ pub async fn reapply(pool: &PgPool) -> sqlx::Result<Reapplied> {
     .execute(&mut *tx)
     .await?
     .rows_affected();
-    removed += untarget_floods(&mut tx, &open).await?;
+    removed += untarget_floods(tx, &open).await?;
     sqlx::query!(
         r#"
         update notifications n set state = 'dropped', reason = 'no longer a target', settled_at = now()
@@ -150,12 +150,11 @@ pub async fn reapply(pool: &PgPool) -> sqlx::Result<Reapplied> {
     )
     .execute(&mut *tx)
     .await?;
-    target(&mut tx, &open).await?;
-    floods::grow(&mut tx, &open).await?;
-    let added = targets(&mut tx, &open).await? + removed - before;
-    notifications::owe(&mut tx, &open).await?;
-    suppressions::note(&mut tx, &open).await?;
-    tx.commit().await?;
+    target(tx, &open).await?;
+    floods::grow(tx, &open).await?;
+    let added = targets(tx, &open).await? + removed - before;
+    notifications::owe(tx, &open).await?;
+    suppressions::note(tx, &open).await?;
     Ok(Reapplied { added, removed })
 }
 

@@ -4,12 +4,14 @@ use std::fmt::Write as _;
 
 use anyhow::{Context, bail, ensure};
 use clap::{Args, Subcommand, ValueEnum};
+use serde_json::json;
+use stalker_db::audit::{self, Deed};
 use stalker_db::routes;
 use stalker_db::routes::rehearsal::{self, Concerned, Rehearsed};
 use stalker_domain::status::Status;
 
 use crate::settings::Settings;
-use crate::tools::{plain, with_database};
+use crate::tools::{actor, plain, with_database};
 
 #[derive(Subcommand)]
 pub(crate) enum RoutesCommand {
@@ -64,7 +66,16 @@ enum AlertStatus {
 pub(crate) fn run(command: RoutesCommand, settings: &Settings) -> anyhow::Result<String> {
     match command {
         RoutesCommand::Reapply => with_database(settings, async |pools| {
-            let routes::Reapplied { added, removed } = routes::reapply(&pools.durable).await?;
+            let mut tx = pools.durable.begin().await?;
+            let routes::Reapplied { added, removed } = routes::reapply(&mut tx).await?;
+            let deed = Deed {
+                action: "routes reapply",
+                subject: "routes".to_owned(),
+                before: None,
+                after: Some(json!({ "added": added, "removed": removed })),
+            };
+            audit::write(&mut tx, &actor(), deed).await?;
+            tx.commit().await?;
             Ok(format!(
                 "open alerts concern {added} further channels; {removed} that nobody had told yet are taken away\n"
             ))

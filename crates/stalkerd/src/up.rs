@@ -15,12 +15,14 @@ use anyhow::Context;
 use clap::Args;
 use serde_json::json;
 use stalker_api::{passwords, secret};
+use stalker_db::audit::{self, Deed};
 use stalker_db::{Pools, users};
 use stalker_postgres::PrivatePostgres;
 use tokio_util::sync::CancellationToken;
 
 use crate::components::{self, Which};
 use crate::settings::Settings;
+use crate::tools::actor;
 use crate::{log, signals};
 use home::Home;
 
@@ -113,8 +115,16 @@ async fn make_admin(pools: &Pools) -> anyhow::Result<Option<String>> {
     }
     let password = secret::password();
     let hash = passwords::hash(&password).await;
-    let mut conn = pools.durable.acquire().await?;
-    let is_added = users::add(&mut conn, ADMIN, "", "default", "admin", &hash).await?;
+    let mut tx = pools.durable.begin().await?;
+    let is_added = users::add(&mut tx, ADMIN, "", "default", "admin", &hash).await?;
+    let deed = Deed {
+        action: "up",
+        subject: format!("user {ADMIN}"),
+        before: None,
+        after: Some(json!({ "username": ADMIN, "role": "admin" })),
+    };
+    audit::write(&mut tx, &actor(), deed).await?;
+    tx.commit().await?;
     Ok(is_added.then_some(password))
 }
 
