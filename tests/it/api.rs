@@ -3,8 +3,10 @@
 
 mod access;
 mod audit;
+mod browsers;
 mod channels;
 mod description;
+mod keys;
 mod lists;
 mod metrics;
 mod notifications;
@@ -14,6 +16,7 @@ mod permissions;
 mod plans;
 mod registration;
 mod resources;
+mod sign_ins;
 
 use reqwest::{Client, Method, RequestBuilder, Response, StatusCode};
 use serde_json::{Value, json};
@@ -31,7 +34,12 @@ struct Served {
 }
 
 async fn serve(database: TestDatabase) -> Served {
-    let installation = Installation::new(&database).set("api.cluster_id", "here");
+    serve_by(Installation::new(&database), database).await
+}
+
+/// As [`serve`], with settings of one's own.
+async fn serve_by(installation: Installation, database: TestDatabase) -> Served {
+    let installation = installation.set("api.cluster_id", "here");
     let component = installation.start("api").await;
     Served {
         api: component.api(),

@@ -184,7 +184,7 @@ impl Stage {
             .find(|line| line[0] == hostname)
             .expect("it is listed");
         assert!(line[1].starts_with("127.0.0.1:"), "{line:?}");
-        (line[2].to_owned(), line[3].to_owned())
+        (line[3].to_owned(), line[4].to_owned())
     }
 
     /// Runs `stalkerd` to its end; gives what it said.

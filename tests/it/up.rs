@@ -71,6 +71,9 @@ async fn up_is_green_ends_whole_and_goes_on() {
         !secrets.0.iter().any(|secret| welcome.contains(secret)),
         "{welcome}"
     );
+    // the first user, whose password is told this once
+    let password = told_password(&welcome).expect("a password is told");
+    assert_eq!(sign_in(&api.url, &password).await, 303, "{welcome}");
 
     // Something to find again.
     let host = before[0]["hostname"]
@@ -99,6 +102,12 @@ async fn up_is_green_ends_whole_and_goes_on() {
 
     let second = Server::up(home.path()).await;
     let api = second.api();
+    let welcome = second.process.output();
+    assert!(
+        told_password(&welcome).is_none() && !welcome.contains(&password),
+        "{welcome}"
+    );
+    assert_eq!(sign_in(&api.url, &password).await, 303);
     let ids = |checks: &[Value]| -> Vec<(Value, Value)> {
         let pair = |check: &Value| (check["check"].clone(), check["id"].clone());
         checks.iter().map(pair).collect()
@@ -112,6 +121,21 @@ async fn up_is_green_ends_whole_and_goes_on() {
         "{log_after:?}"
     );
     assert_eq!(Secrets::read(home.path()), secrets);
+}
+
+/// What the welcome says about the first user.
+fn told_password(welcome: &str) -> Option<String> {
+    let (_, rest) = welcome.split_once("user admin, password ")?;
+    Some(rest.split_whitespace().next()?.to_owned())
+}
+
+async fn sign_in(url: &str, password: &str) -> u16 {
+    let client = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none());
+    let client = client.build().expect("a client can be made");
+    let form = [("username", "admin"), ("password", password)];
+    let request = client.post(format!("{url}/signin")).header("origin", url);
+    let answer = request.form(&form).send().await;
+    answer.expect("the API answers").status().as_u16()
 }
 
 /// The private PostgreSQL dies: it is started again, and nobody above it ends.
@@ -206,6 +230,12 @@ async fn up_names_a_taken_address() {
         assert!(told.to_lowercase().contains("in use"), "{told}");
         assert!(!home.path().join("ready.json").exists());
     }
+    // nobody was told a password, so there is nobody yet: the next start makes the first user
+    let users: i64 = sqlx::query_scalar("select count(*) from users")
+        .fetch_one(database.pool())
+        .await
+        .expect("users can be counted");
+    assert_eq!(users, 0);
 }
 
 /// `DATABASE_URL` is somebody's database: it is used, and no other is made.
@@ -282,10 +312,15 @@ impl Secrets {
         let text = |key: &str| server["api"][key].as_str().expect("it is set").to_owned();
         let check_key =
             fs::read_to_string(home.join("agent/check_key")).expect("the agent made one");
+        let tokens = fs::read_to_string(home.join("agent/tokens.json")).expect("it was given one");
+        let tokens: std::collections::BTreeMap<String, String> =
+            serde_json::from_str(&tokens).expect("they are JSON");
+        let token = tokens.into_values().next_back().expect("it was given one");
         let secrets = vec![
             text("api_key"),
             text("register_key"),
             check_key.trim().to_owned(),
+            token,
         ];
         // 256 bits in hex
         assert!(
@@ -307,7 +342,7 @@ impl Secrets {
                 holders += 1;
             }
         }
-        assert_eq!(holders, 3, "the server's, the client's and the agent's");
+        assert_eq!(holders, 4, "the server's, the client's and the agent's two");
     }
 }
 

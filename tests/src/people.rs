@@ -14,6 +14,7 @@ use stalker_domain::wire::Registration;
 pub async fn register(pool: &PgPool, registration: &Registration) {
     let actor = Actor {
         kind: Kind::Agent,
+        id: None,
         name: registration.hostname.clone(),
         address: "127.0.0.1".to_owned(),
     };
@@ -22,6 +23,7 @@ pub async fn register(pool: &PgPool, registration: &Registration) {
         new_token: "a token that is never shown",
         allow_tokenless: true,
         actor: &actor,
+        register_key: "configuration",
     };
     registrations::register(pool, registration, "127.0.0.1", &identity)
         .await
@@ -34,9 +36,9 @@ pub async fn register(pool: &PgPool, registration: &Registration) {
 /// If the database does not answer.
 pub async fn run_at(pool: &PgPool, check_id: i64, at: Option<DateTime<Utc>>) -> bool {
     let mut tx = pool.begin().await.expect("the database answers");
-    let done = checks::run_at(&mut tx, check_id, at).await;
+    let before = checks::run_at(&mut tx, check_id, at).await;
     tx.commit().await.expect("the database answers");
-    done.expect("the database answers")
+    before.expect("the database answers").is_some()
 }
 
 /// A person suspends a check, or resumes it. False if there is no such check.
@@ -45,9 +47,9 @@ pub async fn run_at(pool: &PgPool, check_id: i64, at: Option<DateTime<Utc>>) -> 
 /// If the database does not answer.
 pub async fn suspend(pool: &PgPool, check_id: i64, suspended: bool) -> bool {
     let mut tx = pool.begin().await.expect("the database answers");
-    let done = checks::set_suspended(&mut tx, check_id, suspended).await;
+    let before = checks::set_suspended(&mut tx, check_id, suspended).await;
     tx.commit().await.expect("the database answers");
-    done.expect("the database answers")
+    before.expect("the database answers").is_some()
 }
 
 /// A person deletes a check.

@@ -95,6 +95,19 @@ impl Installation {
         self
     }
 
+    /// Forgets what [`Installation::set`] has set.
+    ///
+    /// # Panics
+    /// If it is not a section and a key.
+    #[must_use]
+    pub fn unset(mut self, name: &str) -> Self {
+        let (section, key) = name.split_once('.').expect("a section and a key");
+        let section = self.settings.get_mut(section);
+        let section = section.and_then(toml::Value::as_table_mut);
+        section.expect("it is a section").remove(key);
+        self
+    }
+
     /// Adds a generic HTTP channel, such as a [`crate::receiver::Receiver`].
     #[must_use]
     pub fn channel(self, name: &str, url: &str) -> Self {

@@ -152,7 +152,8 @@ async fn register(
     let mut request = client(settings)?
         .post(url)
         .header(REGISTER_KEY_HEADER, settings.register_key.clone());
-    if let Some(token) = state.token()? {
+    let (server, hostname) = (settings.master_url.as_str(), &registration.hostname);
+    if let Some(token) = state.token(server, hostname)? {
         request = request.header(AGENT_TOKEN_HEADER, token);
     }
     let mut response = request
@@ -167,7 +168,7 @@ async fn register(
         let given = serde_json::from_slice::<Accepted>(&given).ok();
         return Ok(match given.and_then(|accepted| accepted.token) {
             Some(token) => {
-                state.keep_token(&token)?;
+                state.keep_token(server, hostname, &token)?;
                 Answer::NewToken
             }
             None => Answer::Accepted,

@@ -1,5 +1,6 @@
 //! What the agent makes and keeps in `state_dir`. Everything there is written whole or not at all, and private.
 
+use std::collections::BTreeMap;
 use std::fs::{self, DirBuilder, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
@@ -84,15 +85,34 @@ impl StateDir {
         Ok(key)
     }
 
-    /// What shows the server that this is the agent that has registered its name before.
-    pub(crate) fn token(&self) -> anyhow::Result<Option<String>> {
-        let token = self.read(TOKEN)?.map(|text| text.trim().to_owned());
-        Ok(token.filter(|token| !token.is_empty()))
+    /// What shows a server that this is the agent that has registered this name there before.
+    pub(crate) fn token(&self, server: &str, hostname: &str) -> anyhow::Result<Option<String>> {
+        let token = self.tokens()?.remove(&whose(server, hostname));
+        // an older agent had one for all
+        let older = || self.read("token").map(|text| Some(text?.trim().to_owned()));
+        token.map_or_else(older, |token| Ok(Some(token)))
     }
 
-    /// Keeps the token that the server gave.
-    pub(crate) fn keep_token(&self, token: &str) -> anyhow::Result<()> {
-        self.write(TOKEN, token)
+    /// Keeps the token that a server gave. Those of others stay: a host that is called something else for a while is to find
+    /// its own name again.
+    pub(crate) fn keep_token(
+        &self,
+        server: &str,
+        hostname: &str,
+        token: &str,
+    ) -> anyhow::Result<()> {
+        let mut tokens = self.tokens()?;
+        tokens.insert(whose(server, hostname), token.to_owned());
+        let text = serde_json::to_string_pretty(&tokens).context("cannot write tokens")?;
+        self.write(TOKENS, &text)
+    }
+
+    fn tokens(&self) -> anyhow::Result<BTreeMap<String, String>> {
+        let Some(text) = self.read(TOKENS)? else {
+            return Ok(BTreeMap::new());
+        };
+        let tokens = serde_json::from_str(&text);
+        tokens.with_context(|| format!("{} is damaged", self.path(TOKENS).display()))
     }
 
     /// Says that the agent listens.
@@ -108,8 +128,12 @@ impl StateDir {
     }
 }
 
-const TOKEN: &str = "token";
+const TOKENS: &str = "tokens.json";
 const READY: &str = "ready.json";
+
+fn whose(server: &str, hostname: &str) -> String {
+    format!("{hostname} at {}", server.trim_end_matches('/'))
+}
 
 /// Lower-case hex.
 pub(crate) fn hex(bytes: &[u8]) -> String {

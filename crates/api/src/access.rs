@@ -7,8 +7,9 @@
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use sqlx::PgConnection;
+use stalker_db::api_keys::{self, CONFIGURED};
 use stalker_db::audit::{Actor, Deed, Kind};
-use stalker_db::{api_keys, audit, sessions};
+use stalker_db::{audit, sessions};
 use stalker_domain::wire::{API_KEY_HEADER, REGISTER_KEY_HEADER};
 use subtle::ConstantTimeEq;
 
@@ -41,8 +42,8 @@ pub(crate) struct Admin(pub(crate) Caller);
 pub(crate) struct ScopedViewer(pub(crate) Caller);
 /// May also steer them.
 pub(crate) struct ScopedOperator(pub(crate) Caller);
-/// Showed a register key, as agents do.
-pub(crate) struct Agent;
+/// Showed a register key, as agents do: its name.
+pub(crate) struct Agent(pub(crate) String);
 
 #[derive(Debug, Clone, Copy, PartialEq, PartialOrd)]
 enum Access {
@@ -93,13 +94,13 @@ async fn identify(parts: &Parts, app: &App) -> Result<Caller, Error> {
         // a register key is an agent's, and opens nothing else
         let access = Access::named(&key.access).ok_or(wrong)?;
         return Ok(Caller {
-            actor: client.actor(Kind::Key, key.name),
+            actor: client.actor(Kind::Key, Some(key.key_id), key.name),
             access,
             scope: key.scope,
             session: None,
         });
     }
-    let secret = cookie::session(&parts.headers).ok_or(Error::NoKey)?;
+    let secret = cookie::session(&parts.headers, app.config.is_secure()).ok_or(Error::NoKey)?;
     let session = sessions::find(&app.pool, secret)
         .await?
         .ok_or(Error::NoKey)?;
@@ -108,7 +109,7 @@ async fn identify(parts: &Parts, app: &App) -> Result<Caller, Error> {
         origin::require_same(&parts.headers, app.config.public_url.as_deref())?;
     }
     Ok(Caller {
-        actor: client.actor(Kind::User, session.username.clone()),
+        actor: client.actor(Kind::User, Some(session.user_id), session.username.clone()),
         access: Access::named(&session.access).ok_or(Error::NoKey)?,
         scope: None,
         session: Some(session),
@@ -168,11 +169,11 @@ impl FromRequestParts<App> for Agent {
             .ct_eq(app.config.register_key.as_bytes())
             .into()
         {
-            return Ok(Self);
+            return Ok(Self(CONFIGURED.to_owned()));
         }
         let shown = shown.to_str().map_err(|_| Error::WrongRegisterKey)?;
         match api_keys::find(&app.pool, shown).await? {
-            Some(key) if key.access == "register" => Ok(Self),
+            Some(key) if key.access == "register" => Ok(Self(key.name)),
             _ => Err(Error::WrongRegisterKey),
         }
     }

@@ -1,6 +1,7 @@
 //! From where a request comes: the peer, or who a trusted proxy says it is.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Once;
 
 use axum::extract::{ConnectInfo, Request, State};
 use axum::http::request::Parts;
@@ -9,6 +10,8 @@ use axum::middleware::Next;
 use axum::response::Response;
 use ipnet::IpNet;
 use stalker_db::audit::{Actor, Kind};
+
+use tracing::warn;
 
 use crate::App;
 
@@ -22,6 +25,14 @@ pub(crate) struct Client {
 }
 
 impl Client {
+    /// What is limited as one: of IPv6 the network, for whoever has one address there has 2^64.
+    pub(crate) fn network(self) -> IpAddr {
+        match self.address {
+            IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() >> 64 << 64).into(),
+            address @ IpAddr::V4(_) => address,
+        }
+    }
+
     /// As the layer found it.
     pub(crate) fn of(parts: &Parts) -> Self {
         Self::in_extensions(&parts.extensions)
@@ -35,9 +46,10 @@ impl Client {
     }
 
     /// Somebody who writes from there.
-    pub(crate) fn actor(self, kind: Kind, name: String) -> Actor {
+    pub(crate) fn actor(self, kind: Kind, id: Option<i64>, name: String) -> Actor {
         Actor {
             kind,
+            id,
             name,
             address: self.address.to_string(),
         }
@@ -52,6 +64,15 @@ pub(crate) async fn note(State(app): State<App>, mut request: Request, next: Nex
         .copied()
     {
         let address = address(peer.ip(), request.headers(), &app.config.trusted_proxies);
+        if address == peer.ip().to_canonical() && request.headers().contains_key(FORWARDED_FOR) {
+            static TOLD: Once = Once::new();
+            TOLD.call_once(|| {
+                warn!(
+                    %address,
+                    "a proxy says for whom it asks, and is not believed: all whom it asks for count as one. If it is yours, name it in api.trusted_proxies"
+                );
+            });
+        }
         request.extensions_mut().insert(Client { address });
     }
     next.run(request).await

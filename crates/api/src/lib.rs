@@ -13,6 +13,7 @@ use anyhow::{Context, anyhow};
 use ipnet::IpNet;
 use sqlx::PgPool;
 use stalker_db::api_keys;
+use stalker_db::audit::{Actor, Kind};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
@@ -100,12 +101,13 @@ pub async fn run(
         .context("the listening socket has no address")?;
     // The first try comes before the first request, so that who waits for us to listen can use its key.
     let key = config.api_key.clone();
-    let key_is_stored = store_key(&pool, key.as_deref())
+    let key_is_stored = store_key(&pool, key.as_deref(), address)
         .await
         .inspect_err(|error| warn!(%error, "api.api_key cannot be used until the database answers and is migrated"))
         .is_ok();
     info!(%address, "the API listens");
     listening(address);
+    passwords::prepare().await;
     let app = App {
         pool: pool.clone(),
         rates: Arc::new(rate::Rates::new(config.requests_per_s)),
@@ -115,7 +117,7 @@ pub async fn run(
         let mut is_stored = key_is_stored;
         while !is_stored {
             tokio::time::sleep(Duration::from_secs(1)).await;
-            is_stored = store_key(&pool, key.as_deref()).await.is_ok();
+            is_stored = store_key(&pool, key.as_deref(), address).await.is_ok();
         }
     };
     tokio::join!(
@@ -125,9 +127,12 @@ pub async fn run(
     Ok(())
 }
 
-async fn store_key(pool: &PgPool, key: Option<&str>) -> sqlx::Result<()> {
-    match key {
-        Some(key) => api_keys::put_configured(pool, key).await,
-        None => Ok(()),
-    }
+async fn store_key(pool: &PgPool, key: Option<&str>, address: SocketAddr) -> sqlx::Result<()> {
+    let actor = Actor {
+        kind: Kind::Command,
+        id: None,
+        name: "configuration".to_owned(),
+        address: address.ip().to_string(),
+    };
+    api_keys::put_configured(pool, key, &actor).await
 }

@@ -36,13 +36,13 @@ pub fn refused(password: &str) -> Option<String> {
 /// If the runtime ends meanwhile.
 pub async fn hash(password: &str) -> String {
     let password = password.to_owned();
-    one_at_a_time(move || hash_now(&password)).await
+    in_turn(move || hash_now(&password)).await
 }
 
 /// Whether a password is the one with this hash; `None` stands for a user who does not exist, and takes as long.
 pub(crate) async fn verify(password: &str, hash: Option<String>) -> bool {
     let password = password.to_owned();
-    one_at_a_time(move || {
+    in_turn(move || {
         let is_somebody = hash.is_some();
         let hash = hash.unwrap_or_else(|| NOBODYS.clone());
         let is_it = PasswordHash::new(&hash)
@@ -52,11 +52,21 @@ pub(crate) async fn verify(password: &str, hash: Option<String>) -> bool {
     .await
 }
 
-async fn one_at_a_time<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
-    let _turn = AT_A_TIME.acquire().await.expect("it is never closed");
+/// At most two at a time, also of those that nobody waits for any more: whoever hangs up and calls again must not get more.
+async fn in_turn<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    let turn = AT_A_TIME.acquire().await.expect("it is never closed");
+    let work = move || {
+        let _turn = turn;
+        work()
+    };
     tokio::task::spawn_blocking(work)
         .await
         .expect("hashing does not panic")
+}
+
+/// Makes the hash that stands for nobody's: else the first unknown name would take twice as long as a known one.
+pub(crate) async fn prepare() {
+    in_turn(|| LazyLock::force(&NOBODYS)).await;
 }
 
 fn hash_now(password: &str) -> String {
@@ -86,5 +96,26 @@ mod tests {
         assert!(verify("correct horse", Some(hashed.clone())).await);
         assert!(!verify("correct horsf", Some(hashed)).await);
         assert!(!verify("nobody's password", None).await);
+    }
+
+    #[tokio::test]
+    async fn who_hangs_up_gets_no_more() {
+        let impatient: Vec<_> = (0..4)
+            .map(|_| tokio::spawn(hash("correct horse")))
+            .collect();
+        while AT_A_TIME.available_permits() > 0 {
+            tokio::task::yield_now().await;
+        }
+        for task in &impatient {
+            task.abort();
+        }
+        for task in impatient {
+            assert!(task.await.is_err_and(|error| error.is_cancelled()));
+        }
+        assert_eq!(
+            AT_A_TIME.available_permits(),
+            0,
+            "what was begun goes on, and holds its place"
+        );
     }
 }

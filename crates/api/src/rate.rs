@@ -1,4 +1,4 @@
-//! How many requests one address may make: a net against loops that run wild, not a fence against an army. Each replica counts
+//! How many requests one address (of IPv6, one network) may make: a net against loops that run wild, not a fence against an army. Each replica counts
 //! for itself.
 
 use std::net::IpAddr;
@@ -61,7 +61,7 @@ impl Rates {
 /// Refuses what is too much. What balancers and supervisors ask is never too much.
 pub(crate) async fn limit(State(app): State<App>, request: Request, next: Next) -> Response {
     let is_of_health = ["/healthz", "/readyz"].contains(&request.uri().path());
-    let address = Client::in_extensions(request.extensions()).address;
+    let address = Client::in_extensions(request.extensions()).network();
     let counted = match is_of_health {
         true => Ok(()),
         false => app.rates.count(address),

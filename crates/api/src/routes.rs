@@ -1,8 +1,10 @@
 //! All routes. Each resource's file has its handlers and bodies; a new one is one line in `documented`.
 
 use axum::extract::DefaultBodyLimit;
+use axum::http::{HeaderMap, Uri, header};
 use axum::response::Redirect;
 use axum::{Router, routing};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Serialize;
 use tower::Layer;
 use tower_http::normalize_path::NormalizePathLayer;
@@ -41,6 +43,8 @@ mod state_changes;
 mod stats;
 mod users;
 
+/// A path within a query.
+const PATH: &AsciiSet = &NON_ALPHANUMERIC.remove(b'/');
 /// Bytes of a request's body.
 const BODY_LIMIT: usize = 1024 * 1024;
 
@@ -78,7 +82,9 @@ pub(crate) fn documented() -> OpenApiRouter<App> {
 pub(crate) fn router(app: App) -> Router {
     let (api, _) = documented().split_for_parts();
     let api = api
-        .route("/", routing::get(home))
+        .route("/", routing::get(page))
+        .route("/view/{*page}", routing::get(page))
+        .route("/global/view/{*page}", routing::get(page))
         .fallback(async || Error::NotFound("there is no such route; see /docs".to_owned()))
         .method_not_allowed_fallback(async || Error::MethodNotAllowed)
         .layer(DefaultBodyLimit::max(BODY_LIMIT))
@@ -88,11 +94,20 @@ pub(crate) fn router(app: App) -> Router {
     layers::around(docs::router().fallback_service(api), &app)
 }
 
-/// Until there are pages, the description of the API; who is not signed in is asked to.
-async fn home(viewer: Result<Viewer, Error>) -> Result<Redirect, Error> {
+/// Until there are pages, the description of the API. A browser in which nobody is signed in is sent to do so; a program is told.
+async fn page(
+    viewer: Result<Viewer, Error>,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Result<Redirect, Error> {
+    let accepted = headers.get(header::ACCEPT);
+    let is_browser = accepted.is_some_and(|types| types.as_bytes().starts_with(b"text/html"));
     match viewer {
-        Ok(_) | Err(Error::Forbidden(_)) => Ok(Redirect::to("/docs/")),
-        Err(Error::NoKey) => Ok(Redirect::to("/signin?next=/")),
+        Ok(_) => Ok(Redirect::to("/docs/")),
+        Err(Error::NoKey) if is_browser => {
+            let next = utf8_percent_encode(uri.path(), PATH);
+            Ok(Redirect::to(&format!("/signin?next={next}")))
+        }
         Err(error) => Err(error),
     }
 }

@@ -1,8 +1,11 @@
 //! Keys of the API, and of agents that register: only their hashes are known here.
 
 use chrono::{DateTime, Utc};
+use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use sqlx::{PgConnection, PgPool};
+
+use crate::audit::{self, Actor, Deed};
 
 /// The name under which the key of the configuration file is kept. It is revoked by changing that.
 pub const CONFIGURED: &str = "configuration";
@@ -111,6 +114,19 @@ pub async fn add(conn: &mut PgConnection, new: &New<'_>) -> sqlx::Result<i64> {
     .await
 }
 
+/// Whether a key has not expired.
+///
+/// # Errors
+/// If the database does not answer.
+pub async fn is_valid(conn: &mut PgConnection, key_id: i64) -> sqlx::Result<bool> {
+    sqlx::query_scalar!(
+        r#"select coalesce(expires_at > now(), true) as "is_valid!" from api_keys where key_id = $1"#,
+        key_id
+    )
+    .fetch_one(conn)
+    .await
+}
+
 /// All keys, also those that were revoked or have expired, in the order in which they were made.
 ///
 /// # Errors
@@ -153,12 +169,13 @@ pub async fn revoke(conn: &mut PgConnection, key_id: i64) -> sqlx::Result<()> {
     Ok(())
 }
 
-/// Makes `key` the one key that comes from configuration, with access admin; an earlier one is revoked.
+/// Makes `key` the one key that comes from configuration, with access admin; an earlier one is revoked, also if there is none
+/// any more. `actor` is who does so.
 ///
 /// # Errors
 /// If the database does not answer.
-pub async fn put_configured(pool: &PgPool, key: &str) -> sqlx::Result<()> {
-    let hash = hash(key);
+pub async fn put_configured(pool: &PgPool, key: Option<&str>, actor: &Actor) -> sqlx::Result<()> {
+    let hash = key.map(hash);
     let mut tx = pool.begin().await?;
     // several servers start at once
     sqlx::query!(
@@ -166,22 +183,44 @@ pub async fn put_configured(pool: &PgPool, key: &str) -> sqlx::Result<()> {
     )
     .execute(&mut *tx)
     .await?;
-    sqlx::query!(
-        "update api_keys set revoked_at = now() where name = $1 and hash <> $2 and revoked_at is null",
+    let revoked = sqlx::query_scalar!(
+        "update api_keys set revoked_at = now() where name = $1 and made_by = '' and hash is distinct from $2 and revoked_at is null
+         returning key_id",
         CONFIGURED,
-        &hash
+        hash.as_deref()
     )
-    .execute(&mut *tx)
+    .fetch_all(&mut *tx)
     .await?;
-    sqlx::query!(
-        "insert into api_keys (name, hash, access) values ($1, $2, 'admin')
-         on conflict (hash) do update set name = excluded.name, access = excluded.access, scope = null, expires_at = null, revoked_at = null",
+    let put = sqlx::query_scalar!(
+        r#"
+        insert into api_keys as k (name, hash, access) select $1, $2, 'admin' where $2::bytea is not null
+        on conflict (hash) do update set name = excluded.name, access = excluded.access, scope = null, expires_at = null, revoked_at = null
+        where (k.name, k.access) is distinct from (excluded.name, excluded.access) or k.scope is not null or k.expires_at is not null
+           or k.revoked_at is not null
+        returning key_id
+        "#,
         CONFIGURED,
-        &hash
+        hash.as_deref()
     )
-    .execute(&mut *tx)
+    .fetch_optional(&mut *tx)
     .await?;
+    let what = || Some(json!({ "name": CONFIGURED, "access": "admin" }));
+    for key_id in revoked {
+        audit::write(&mut tx, actor, deed(key_id, what(), None)).await?;
+    }
+    if let Some(key_id) = put {
+        audit::write(&mut tx, actor, deed(key_id, None, what())).await?;
+    }
     tx.commit().await
+}
+
+fn deed(key_id: i64, before: Option<Value>, after: Option<Value>) -> Deed<'static> {
+    Deed {
+        action: "api.api_key",
+        subject: format!("key {key_id}"),
+        before,
+        after,
+    }
 }
 
 /// Keys are 256 random bits: a slow hash would protect nothing.

@@ -13,9 +13,11 @@ use crate::pools::BEGIN_LIST;
 pub struct Actor {
     /// What kind of somebody.
     pub kind: Kind,
+    /// Of a user or a key: names of keys are not unique, and a user may be deleted and made anew.
+    pub id: Option<i64>,
     /// The name of a user, a key, a host, or of who called a command.
     pub name: String,
-    /// From where: an IP address; empty for a command on a server.
+    /// From where: an IP address; of a command the name of its machine.
     pub address: String,
 }
 
@@ -30,8 +32,6 @@ pub enum Kind {
     Agent,
     /// A tool on a server, by the name of its user there.
     Command,
-    /// Somebody who is not known, as before a sign-in.
-    Nobody,
 }
 
 impl fmt::Display for Kind {
@@ -41,7 +41,6 @@ impl fmt::Display for Kind {
             Self::Key => "key",
             Self::Agent => "agent",
             Self::Command => "command",
-            Self::Nobody => "nobody",
         })
     }
 }
@@ -65,8 +64,9 @@ pub struct Deed<'a> {
 /// If the database does not answer.
 pub async fn write(conn: &mut PgConnection, actor: &Actor, deed: Deed<'_>) -> sqlx::Result<()> {
     sqlx::query!(
-        "insert into audit (actor_kind, actor, address, action, subject, before, after) values ($1, $2, $3, $4, $5, $6, $7)",
+        "insert into audit (actor_kind, actor_id, actor, address, action, subject, before, after) values ($1, $2, $3, $4, $5, $6, $7, $8)",
         actor.kind.to_string(),
+        actor.id,
         actor.name,
         actor.address,
         deed.action,
@@ -88,6 +88,8 @@ pub struct Entry {
     pub at: DateTime<Utc>,
     /// See [`Kind`].
     pub actor_kind: String,
+    /// See [`Actor`].
+    pub actor_id: Option<i64>,
     /// See [`Actor`].
     pub actor: String,
     /// See [`Actor`].
@@ -131,7 +133,7 @@ pub async fn page(
     sqlx::query_as!(
         Entry,
         r#"
-        select audit_id, at, actor_kind, actor, address, action, subject, before, after from audit
+        select audit_id, at, actor_kind, actor_id, actor, address, action, subject, before, after from audit
         where audit_id > $6 and ($1::text is null or actor = $1) and ($2::text is null or action = $2) and ($3::text is null or subject = $3)
           and ($4::timestamptz is null or at >= $4) and ($5::timestamptz is null or at < $5)
         order by audit_id limit $7

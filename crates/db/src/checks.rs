@@ -185,7 +185,7 @@ pub async fn find(
 }
 
 /// Makes a check due at `at`, or now if that is past. `None` means now. A run that is under way does not lose the
-/// wish: recording leaves a `rush_at` alone. False if there is no such check.
+/// wish: recording leaves a `rush_at` alone. Gives when it was due before; `None` if there is no such check.
 ///
 /// # Errors
 /// If the database does not answer.
@@ -193,19 +193,24 @@ pub async fn run_at(
     conn: &mut PgConnection,
     check_id: i64,
     at: Option<DateTime<Utc>>,
-) -> sqlx::Result<bool> {
+) -> sqlx::Result<Option<DateTime<Utc>>> {
     // greatest() passes over null
-    let done = sqlx::query!(
-        "update check_state set rush_at = greatest(now(), $2::timestamptz) where check_id = $1 and not removed",
+    sqlx::query_scalar!(
+        r#"
+        update check_state s set rush_at = greatest(now(), $2::timestamptz)
+        from (select check_id, coalesce(rush_at, due_at) as next_at from check_state where check_id = $1 and not removed for no key update) as was
+        where s.check_id = was.check_id
+        returning was.next_at as "next_at!"
+        "#,
         check_id,
         at
     )
-    .execute(conn)
-    .await?;
-    Ok(done.rows_affected() == 1)
+    .fetch_optional(conn)
+    .await
 }
 
-/// Suspends or resumes a check; what is resumed runs at once, and until then nobody is told of it. False if there is no such check.
+/// Suspends or resumes a check; what is resumed runs at once, and until then nobody is told of it. Gives what was so before;
+/// `None` if there is no such check.
 ///
 /// # Errors
 /// If the database does not answer.
@@ -213,42 +218,49 @@ pub async fn set_suspended(
     conn: &mut PgConnection,
     check_id: i64,
     suspended: bool,
-) -> sqlx::Result<bool> {
-    let done = sqlx::query!(
-        "update check_state
-         set suspended = $2, rush_at = case when suspended and not $2 then now() else rush_at end,
-             resumed = case when suspended and not $2 then true when not $2 then resumed end
-         where check_id = $1 and not removed",
+) -> sqlx::Result<Option<bool>> {
+    sqlx::query_scalar!(
+        r#"
+        update check_state s
+        set suspended = $2, rush_at = case when was.suspended and not $2 then now() else rush_at end,
+            resumed = case when was.suspended and not $2 then true when not $2 then resumed end
+        from (select check_id, suspended from check_state where check_id = $1 and not removed for no key update) as was
+        where s.check_id = was.check_id
+        returning was.suspended as "suspended!"
+        "#,
         check_id,
         suspended
     )
-    .execute(conn)
-    .await?;
-    Ok(done.rows_affected() == 1)
+    .fetch_optional(conn)
+    .await
 }
 
-/// Says who takes care of a check, and makes it known where its alert was told; empty for nobody. False if there is no
-/// such check.
+/// Says who takes care of a check, and makes it known where its alert was told; empty for nobody. Gives who did before;
+/// `None` if there is no such check.
 ///
 /// # Errors
 /// If the database does not answer.
-pub async fn set_owner(conn: &mut PgConnection, check_id: i64, owner: &str) -> sqlx::Result<bool> {
-    let has_changed = sqlx::query_scalar!(
+pub async fn set_owner(
+    conn: &mut PgConnection,
+    check_id: i64,
+    owner: &str,
+) -> sqlx::Result<Option<String>> {
+    let before = sqlx::query_scalar!(
         r#"
         update check_state s set owner = $2
         from (select check_id, owner from check_state where check_id = $1 and not removed for no key update) as was
         where s.check_id = was.check_id
-        returning was.owner <> $2 as "has_changed!"
+        returning was.owner as "owner!"
         "#,
         check_id,
         owner,
     )
     .fetch_optional(&mut *conn)
     .await?;
-    if has_changed == Some(true) && !owner.is_empty() {
+    if before.as_ref().is_some_and(|before| before != owner) && !owner.is_empty() {
         acknowledgements::owe(conn, check_id).await?;
     }
-    Ok(has_changed.is_some())
+    Ok(before)
 }
 
 /// Deletes a check; its history stays, its alert closes with reason `removed`. False if there is no such check.

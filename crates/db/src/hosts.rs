@@ -113,6 +113,24 @@ pub async fn find_id(
     .await
 }
 
+/// The host of this name, else all with this address: two of them at most, for that is how many tell that they are several.
+///
+/// # Errors
+/// If the database does not answer.
+pub async fn names(pool: &PgPool, name_or_ip: &str) -> sqlx::Result<Vec<String>> {
+    let names = sqlx::query_scalar!(
+        "select hostname from hosts where hostname = $1 or ip = $1 order by hostname = $1 desc, host_id limit 2",
+        name_or_ip
+    )
+    .fetch_all(pool)
+    .await?;
+    let is_name = names.first().is_some_and(|name| name == name_or_ip);
+    Ok(names
+        .into_iter()
+        .take(if is_name { 1 } else { 2 })
+        .collect())
+}
+
 /// The name of the host of this id.
 ///
 /// # Errors
@@ -163,19 +181,23 @@ pub async fn beginning_with(
     .await
 }
 
-/// Forgets the token of a host, so that the next agent that registers by its name is given one. False if there is no such
-/// host.
+/// Forgets the token of a host, so that the next agent that registers by its name is given one. Gives whether it had one;
+/// `None` if there is no such host.
 ///
 /// # Errors
 /// If the database does not answer.
-pub async fn release(conn: &mut PgConnection, hostname: &str) -> sqlx::Result<bool> {
-    let done = sqlx::query!(
-        "update hosts set token_hash = null, token_is_shown = false where hostname = $1",
+pub async fn release(conn: &mut PgConnection, hostname: &str) -> sqlx::Result<Option<bool>> {
+    sqlx::query_scalar!(
+        r#"
+        update hosts h set token_hash = null, token_is_shown = false
+        from (select host_id, token_hash from hosts where hostname = $1 for no key update) as was
+        where h.host_id = was.host_id
+        returning was.token_hash is not null as "had_token!"
+        "#,
         hostname
     )
-    .execute(conn)
-    .await?;
-    Ok(done.rows_affected() == 1)
+    .fetch_optional(conn)
+    .await
 }
 
 /// Deletes a host and its checks; history stays, their alerts close with reason `removed`. False if there is no

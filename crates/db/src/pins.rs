@@ -15,6 +15,8 @@ pub struct Pin {
     pub cert_sha256: Option<String>,
     /// `registered`, or `first_seen`: trusted on first use.
     pub cert_origin: Option<String>,
+    /// Its agent has shown a token: nobody else can register by its name. The original's agents have none.
+    pub has_token: bool,
 }
 
 /// The name of the host whose agent must show this certificate.
@@ -37,7 +39,7 @@ pub async fn host_pinned_to(pool: &PgPool, cert_sha256: &str) -> sqlx::Result<Op
 pub async fn list(pool: &PgPool) -> sqlx::Result<Vec<Pin>> {
     sqlx::query_as!(
         Pin,
-        "select hostname, ip, port, cert_sha256, cert_origin from hosts order by hostname"
+        r#"select hostname, ip, port, cert_sha256, cert_origin, (token_hash is not null and token_is_shown) as "has_token!" from hosts order by hostname"#
     )
     .fetch_all(pool)
     .await
@@ -50,23 +52,30 @@ pub async fn list(pool: &PgPool) -> sqlx::Result<Vec<Pin>> {
 pub async fn find(pool: &PgPool, host_id: i64) -> sqlx::Result<Option<Pin>> {
     sqlx::query_as!(
         Pin,
-        "select hostname, ip, port, cert_sha256, cert_origin from hosts where host_id = $1",
+        r#"select hostname, ip, port, cert_sha256, cert_origin, (token_hash is not null and token_is_shown) as "has_token!" from hosts where host_id = $1"#,
         host_id
     )
     .fetch_optional(pool)
     .await
 }
 
-/// Forgets a host's pin, so that it is pinned to the certificate that it shows next. False if there is no such host.
+/// Forgets a host's pin, so that it is pinned to the certificate that it shows next. Gives what it was; `None` if there is no
+/// such host.
 ///
 /// # Errors
 /// If the database does not answer.
-pub async fn reset(conn: &mut PgConnection, hostname: &str) -> sqlx::Result<bool> {
-    let done = sqlx::query!(
-        "update hosts set cert_sha256 = null, cert_origin = null where hostname = $1",
+pub async fn reset(conn: &mut PgConnection, hostname: &str) -> sqlx::Result<Option<Pin>> {
+    sqlx::query_as!(
+        Pin,
+        r#"
+        update hosts h set cert_sha256 = null, cert_origin = null
+        from (select * from hosts where hostname = $1 for no key update) as was
+        where h.host_id = was.host_id
+        returning was.hostname, was.ip, was.port, (was.token_hash is not null and was.token_is_shown) as "has_token!", was.cert_sha256, was.cert_origin
+        
+        "#,
         hostname
     )
-    .execute(conn)
-    .await?;
-    Ok(done.rows_affected() == 1)
+    .fetch_optional(conn)
+    .await
 }

@@ -3,7 +3,7 @@
 //! State, owner, suspension and phase survive every registration, and an unchanged one writes nothing but the
 //! time. Rows are locked in the order that holds everywhere: definitions, states by id, the host, alerts.
 
-use serde_json::json;
+use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use sqlx::{PgConnection, PgPool};
 use stalker_domain::wire::Registration;
@@ -24,6 +24,8 @@ pub struct Identity<'a> {
     pub allow_tokenless: bool,
     /// Who asks, for the audit.
     pub actor: &'a Actor,
+    /// The name of the register key that was shown, for the audit.
+    pub register_key: &'a str,
 }
 
 /// Why a registration was not recorded.
@@ -93,6 +95,7 @@ async fn register_once(
     lock(&mut tx, &registration.hostname).await?;
     let is_token_new = identify(&mut tx, registration, identity).await?;
     let host_id = find_or_make_host(&mut tx, &registration.hostname, ip).await?;
+    let before = declared(&mut tx, host_id).await?;
     upsert_definitions(&mut tx, host_id, &definitions).await?;
     let added = plan_new(&mut tx, host_id).await?;
     let mut removed = Vec::new();
@@ -117,19 +120,54 @@ async fn register_once(
         returned,
         removed: removed.len(),
     };
-    if added + returned + removed.len() > 0 || is_token_new {
+    let after = declared(&mut tx, host_id).await?;
+    if before != after || is_token_new {
+        let (before, mut after) = (only_new(&before, &after), only_new(&after, &before));
+        if is_token_new {
+            after["token"] = json!("given");
+        }
+        after["register_key"] = json!(identity.register_key);
         let deed = Deed {
             action: "register",
             subject: format!("host {}", registration.hostname),
-            before: None,
-            after: Some(json!({
-                "ip": ip, "token": is_token_new, "added": added, "returned": returned, "removed": removed.len(),
-            })),
+            before: (before != json!({})).then_some(before),
+            after: Some(after),
         };
         audit::write(&mut tx, identity.actor, deed).await?;
     }
     tx.commit().await?;
     Ok(registered)
+}
+
+/// What a host and its checks are declared to be, for the audit. Of its check key only whether it has one, and a part of its
+/// hash, so that a change is seen.
+async fn declared(conn: &mut PgConnection, host_id: i64) -> sqlx::Result<Value> {
+    sqlx::query_scalar!(
+        r#"
+        select jsonb_build_object(
+            'ip', h.ip, 'port', h.port, 'roles', h.roles, 'agent_version', h.agent_version, 'cert_sha256', h.cert_sha256,
+            'check_key', left(encode(sha256(convert_to(h.check_key, 'UTF8')), 'hex'), 8)) ||
+            coalesce((
+                select jsonb_object_agg('check ' || k.name, jsonb_build_object(
+                    'cmd', k.cmd, 'args', k.args, 'interval', k.declared_interval_s, 'follow_up', k.declared_follow_up_s,
+                    'priority', k.declared_priority, 'timeout', k.timeout_s, 'alert_threshold', k.declared_alert_threshold,
+                    'flap_threshold', k.declared_flap_threshold, 'flap_window', k.declared_flap_window_s))
+                from checks k where k.host_id = h.host_id and k.removed_at is null and k.made_by = 'agent'), '{}') as "declared!"
+        from hosts h where h.host_id = $1
+        "#,
+        host_id
+    )
+    .fetch_one(conn)
+    .await
+}
+
+/// The fields of an object that are not so in another one.
+fn only_new(object: &Value, other: &Value) -> Value {
+    let fields = object.as_object().into_iter().flatten();
+    fields
+        .filter(|(name, value)| other.get(name) != Some(value) && !value.is_null())
+        .map(|(name, value)| (name.clone(), value.clone()))
+        .collect()
 }
 
 /// Refuses who is not the agent of this name. True if it is to be given a token.
@@ -162,8 +200,10 @@ async fn identify(
         Some(token) if hash(token) == token_hash => Ok(false),
         Some(_) if host.token_is_shown => Err(RegisterError::WrongToken),
         None if host.token_is_shown => Err(RegisterError::TokenMissing),
-        _ if (&host.check_key, &host.cert_sha256)
-            == (&registration.check_key, &registration.cert_sha256) =>
+        _ if !is_ours && !identity.allow_tokenless => Err(RegisterError::Tokenless),
+        // a key of its own says it all: its certificate may have been pinned, or its pin reset, meanwhile
+        _ if host.check_key == registration.check_key
+            && (host.check_key.is_some() || host.cert_sha256 == registration.cert_sha256) =>
         {
             Ok(is_ours)
         }

@@ -63,7 +63,7 @@ pub async fn find(pool: &PgPool, secret: &str) -> sqlx::Result<Option<SignedIn>>
     }))
 }
 
-/// Begins a session, unless the user or their password is no longer what it was when the password was looked at.
+/// Begins a session from an address in a network, unless the user or their password is no longer what it was when the password was looked at.
 ///
 /// # Errors
 /// If the database does not answer.
@@ -73,15 +73,17 @@ pub async fn begin(
     password_hash: &str,
     secret: &str,
     address: &str,
+    network: &str,
     agent: &str,
 ) -> sqlx::Result<bool> {
     let done = sqlx::query!(
-        "insert into sessions (user_id, hash, address, agent)
-         select user_id, $3, $4, $5 from users where user_id = $1 and password_hash = $2 for share",
+        "insert into sessions (user_id, hash, address, network, agent)
+         select user_id, $3, $4, $5, $6 from users where user_id = $1 and password_hash = $2 for share",
         user_id,
         password_hash,
         hash(secret),
         address,
+        network,
         agent,
     )
     .execute(conn)

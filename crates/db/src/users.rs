@@ -132,7 +132,20 @@ pub async fn delete(conn: &mut PgConnection, user_id: i64) -> sqlx::Result<()> {
     Ok(())
 }
 
-/// Whether there is any user at all.
+/// Whether there is any admin, also among those that others change just now: they are waited for.
+///
+/// # Errors
+/// If the database does not answer.
+pub async fn have_admin(conn: &mut PgConnection) -> sqlx::Result<bool> {
+    let admins = sqlx::query_scalar!(
+        "select user_id from users where access = 'admin' order by user_id for no key update"
+    )
+    .fetch_all(conn)
+    .await?;
+    Ok(!admins.is_empty())
+}
+
+/// Whether there is no user at all.
 ///
 /// # Errors
 /// If the database does not answer.

@@ -1,7 +1,7 @@
 //! The list of duties. A new one is a file, a line here, and a row in `duties`.
 
 use sqlx::PgPool;
-use stalker_db::sessions;
+use stalker_db::{sessions, sign_ins};
 
 use crate::{Known, owed, samples, state_changes, sweep};
 
@@ -37,7 +37,10 @@ impl Duty {
             Self::StateChanges => state_changes::perform(&known.config, pool).await,
             Self::Samples => samples::keep(&known.config, pool).await,
             Self::SampleHours => samples::roll_up(pool).await,
-            Self::Sessions => Ok(sessions::delete_dead(pool).await?),
+            Self::Sessions => {
+                sessions::delete_dead(pool).await?;
+                Ok(sign_ins::forget(pool).await?)
+            }
         }
     }
 }

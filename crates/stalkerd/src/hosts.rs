@@ -2,8 +2,9 @@
 
 use std::fmt::Write as _;
 
-use anyhow::ensure;
+use anyhow::Context;
 use clap::Subcommand;
+use serde_json::{Value, json};
 use stalker_db::audit::{self, Deed};
 use stalker_db::{hosts, pins};
 
@@ -32,21 +33,25 @@ pub(crate) fn run(command: HostsCommand, settings: &Settings) -> anyhow::Result<
         let mut text = String::new();
         match command {
             HostsCommand::List => {
-                writeln!(text, "HOST\tADDRESS\tPINNED BY\tCERTIFICATE SHA-256")?;
+                writeln!(text, "HOST\tADDRESS\tTOKEN\tPINNED BY\tCERTIFICATE SHA-256")?;
                 for pin in pins::list(&pools.durable).await? {
                     let cert = pin.cert_sha256.as_deref().unwrap_or("not pinned yet");
                     let origin = pin.cert_origin.as_deref().unwrap_or("-");
+                    let token = if pin.has_token { "yes" } else { "no" };
                     writeln!(
                         text,
-                        "{}\t{}:{}\t{origin}\t{cert}",
+                        "{}\t{}:{}\t{token}\t{origin}\t{cert}",
                         pin.hostname, pin.ip, pin.port
                     )?;
                 }
             }
             HostsCommand::Unpin { hostname } => {
                 let mut tx = pools.durable.begin().await?;
-                ensure!(pins::reset(&mut tx, &hostname).await?, unknown(&hostname));
-                audit::write(&mut tx, &actor(), deed("hosts unpin", &hostname)).await?;
+                let pin = pins::reset(&mut tx, &hostname).await?;
+                let pin = pin.with_context(|| unknown(&hostname))?;
+                let before =
+                    json!({ "cert_sha256": pin.cert_sha256, "cert_origin": pin.cert_origin });
+                audit::write(&mut tx, &actor(), deed("hosts unpin", &hostname, before)).await?;
                 tx.commit().await?;
                 writeln!(
                     text,
@@ -55,11 +60,10 @@ pub(crate) fn run(command: HostsCommand, settings: &Settings) -> anyhow::Result<
             }
             HostsCommand::Release { hostname } => {
                 let mut tx = pools.durable.begin().await?;
-                ensure!(
-                    hosts::release(&mut tx, &hostname).await?,
-                    unknown(&hostname)
-                );
-                audit::write(&mut tx, &actor(), deed("hosts release", &hostname)).await?;
+                let had_token = hosts::release(&mut tx, &hostname).await?;
+                let had_token = had_token.with_context(|| unknown(&hostname))?;
+                let before = json!({ "token": had_token });
+                audit::write(&mut tx, &actor(), deed("hosts release", &hostname, before)).await?;
                 tx.commit().await?;
                 writeln!(
                     text,
@@ -75,11 +79,11 @@ fn unknown(hostname: &str) -> String {
     format!("no host is called {hostname}; `stalkerd hosts list` shows them")
 }
 
-fn deed(action: &'static str, hostname: &str) -> Deed<'static> {
+fn deed(action: &'static str, hostname: &str, before: Value) -> Deed<'static> {
     Deed {
         action,
         subject: format!("host {hostname}"),
-        before: None,
+        before: Some(before),
         after: None,
     }
 }

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
-use chrono::Utc;
+use chrono::{DateTime, TimeDelta, Utc};
 use clap::{Args, Subcommand, ValueEnum};
 use serde_json::json;
 use stalker_api::secret;
@@ -14,6 +14,9 @@ use stalker_db::audit::{self, Deed};
 use crate::maintenance::lasting;
 use crate::settings::Settings;
 use crate::tools::{actor, plain, time, with_database};
+
+/// The API tells times until then.
+const FAR: DateTime<Utc> = DateTime::from_timestamp(253_402_300_800, 0).expect("it is in range");
 
 #[derive(Subcommand)]
 pub(crate) enum KeyCommand {
@@ -115,7 +118,14 @@ fn create(args: &CreateArgs, settings: &Settings) -> anyhow::Result<String> {
     );
     with_database(settings, async |pools| {
         let (key, actor) = (secret::key(), actor());
-        let expires_at = args.lasts.map(|lasts| Utc::now() + lasts);
+        let expires_at = args
+            .lasts
+            .map(|lasts| {
+                let end = Utc::now().checked_add_signed(TimeDelta::from_std(lasts).ok()?)?;
+                (!lasts.is_zero() && end < FAR).then_some(end)
+            })
+            .map(|end| end.context("--for must be at least 1s, and end before the year 10000"))
+            .transpose()?;
         let new = api_keys::New {
             key: &key,
             name,
@@ -126,7 +136,7 @@ fn create(args: &CreateArgs, settings: &Settings) -> anyhow::Result<String> {
         };
         let mut tx = pools.durable.begin().await?;
         let id = api_keys::add(&mut tx, &new).await?;
-        let after = json!({ "name": name, "access": args.access.name(), "scope": args.role });
+        let after = json!({ "name": name, "access": args.access.name(), "scope": new.scope, "expires": expires_at.map(|at| at.timestamp()) });
         audit::write(&mut tx, &actor, deed("key create", id, None, Some(after))).await?;
         tx.commit().await?;
         Ok(format!("{key}\n"))

@@ -6,6 +6,7 @@ use std::time::Duration;
 use anyhow::{Context, bail, ensure};
 use chrono::{DateTime, Utc};
 use clap::{Args, Subcommand};
+use serde_json::{Value, json};
 use stalker_db::audit::{self, Deed};
 use stalker_db::maintenances::{self, End, Ended, Maintenance, NewMaintenance};
 
@@ -77,7 +78,8 @@ pub(crate) fn run(command: MaintenanceCommand, settings: &Settings) -> anyhow::R
         MaintenanceCommand::End { id } => with_database(settings, async |pools| {
             let mut tx = pools.durable.begin().await?;
             let ended = maintenances::end(&mut tx, id).await?;
-            audit::write(&mut tx, &actor(), deed("maintenance end", id)).await?;
+            let state = json!({ "over": true });
+            audit::write(&mut tx, &actor(), deed("maintenance end", id, state)).await?;
             if matches!(ended, Ended::Now | Ended::BeforeItsStart) {
                 tx.commit().await?;
             }
@@ -99,12 +101,12 @@ fn add(new: &NewMaintenance, settings: &Settings) -> anyhow::Result<String> {
     with_database(settings, async |pools| {
         let mut tx = pools.durable.begin().await?;
         let added = maintenances::add(&mut tx, new).await?;
-        audit::write(
-            &mut tx,
-            &actor(),
-            deed("maintenance add", added.maintenance_id),
-        )
-        .await?;
+        let state = json!({
+            "starts": added.starts_at.timestamp(), "ends": added.ends_at.timestamp(), "hosts": new.hosts, "roles": new.roles,
+            "checks": new.checks, "author": new.author, "reason": new.reason,
+        });
+        let deed = deed("maintenance add", added.maintenance_id, state);
+        audit::write(&mut tx, &actor(), deed).await?;
         tx.commit().await?;
         // a host may be added before its maintenance begins, so that this is no error
         let reach = match maintenances::reach(&pools.durable, added.maintenance_id).await? {
@@ -120,12 +122,12 @@ fn add(new: &NewMaintenance, settings: &Settings) -> anyhow::Result<String> {
     })
 }
 
-fn deed(action: &'static str, maintenance_id: i64) -> Deed<'static> {
+fn deed(action: &'static str, maintenance_id: i64, after: Value) -> Deed<'static> {
     Deed {
         action,
         subject: format!("maintenance {maintenance_id}"),
         before: None,
-        after: None,
+        after: Some(after),
     }
 }
 

@@ -7,7 +7,7 @@ mod secrets;
 mod tests;
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroU32;
 use std::path::PathBuf;
 
@@ -16,7 +16,8 @@ use figment::Figment;
 use figment::providers::{Env, Format, Serialized, Toml};
 use figment::value::Dict;
 use ipnet::IpNet;
-use serde::Deserialize;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer};
 use stalker_domain::outcome::{LEASE_MARGIN_S, REQUEST_MARGIN_S, TIMEOUT_MAX_S};
 use stalker_domain::thresholds::Thresholds;
 use stalker_worker::config::{self, Channel, Route};
@@ -69,8 +70,24 @@ pub(crate) struct Api {
     pub(crate) cluster_id: Option<String>,
     pub(crate) public_url: Option<String>,
     pub(crate) cors_origins: Vec<String>,
+    #[serde(deserialize_with = "networks")]
     pub(crate) trusted_proxies: Vec<IpNet>,
     pub(crate) requests_per_s: u32,
+}
+
+/// Addresses are networks of one.
+fn networks<'de, D: Deserializer<'de>>(value: D) -> Result<Vec<IpNet>, D::Error> {
+    let texts = Vec::<String>::deserialize(value)?;
+    let network = |text: &String| {
+        let address = || text.parse::<IpAddr>().map(IpNet::from);
+        let network = text.parse().or_else(|_| address());
+        network.map_err(|_| {
+            D::Error::custom(format!(
+                "{text:?} is neither an address nor a network such as \"10.0.0.0/8\""
+            ))
+        })
+    };
+    texts.iter().map(network).collect()
 }
 
 #[derive(Debug, Deserialize)]
@@ -237,8 +254,15 @@ impl Settings {
                 "{name} is empty: everybody would know it"
             );
         }
+        if let Some(url) = &self.api.public_url {
+            // in another case it would be another scheme to whoever compares, and cookies would be for everybody
+            ensure!(
+                url.starts_with("https://") || url.starts_with("http://"),
+                "api.public_url is {url:?}; it begins with https:// or http://"
+            );
+        }
         for origin in &self.api.cors_origins {
-            let is_origin = origin == "*"
+            let is_origin = (origin == "*" && self.api.cors_origins.len() == 1)
                 || origin.split_once("://").is_some_and(|(scheme, authority)| {
                     ["http", "https"].contains(&scheme)
                         && !authority.is_empty()
@@ -246,7 +270,7 @@ impl Settings {
                 });
             ensure!(
                 is_origin,
-                "api.cors_origins holds {origin:?}; an origin is like \"https://example.net\", without a path"
+                "api.cors_origins holds {origin:?}; an origin is like \"https://example.net\", without a path; \"*\" stands alone"
             );
         }
         config::validate(&self.channels, &self.routes)

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use chrono::{DateTime, SecondsFormat, Utc};
-use nix::unistd::{User, getuid};
+use nix::unistd::{User, gethostname, getuid};
 use stalker_db::audit::{Actor, Kind};
 use stalker_db::{Pools, doctor, is_migrated, is_passing};
 
@@ -65,13 +65,20 @@ fn database_url(settings: &Settings) -> anyhow::Result<(String, String)> {
     Ok((url.ok_or(missing)?.to_owned(), source))
 }
 
-/// Whoever calls a command, for the audit: the user of this system.
+/// Whoever calls a command, for the audit: the user of this system, and who became it by sudo.
 pub(crate) fn actor() -> Actor {
     let user = User::from_uid(getuid()).ok().flatten();
+    let user = user.map_or_else(|| getuid().to_string(), |user| user.name);
+    let sudo = std::env::var_os("SUDO_USER").filter(|_| getuid().is_root());
+    let machine = gethostname().unwrap_or_default();
     Actor {
         kind: Kind::Command,
-        name: user.map_or_else(|| getuid().to_string(), |user| user.name),
-        address: String::new(),
+        id: None,
+        name: match sudo {
+            Some(person) => format!("{} as {user}", plain(&person.to_string_lossy())),
+            None => user,
+        },
+        address: machine.to_string_lossy().into_owned(),
     }
 }
 

@@ -108,7 +108,7 @@ async fn start_postgres(home: &Home, pg_bin: Option<PathBuf>) -> anyhow::Result<
         .context("the private PostgreSQL did not start (does `stalkerd up` run in this home already? DATABASE_URL would use a database of yours)")
 }
 
-/// The first user, if there is none; their password is told once.
+/// The first user, if there is none; their password is told once, so this comes when nothing can keep it from being told.
 async fn make_admin(pools: &Pools) -> anyhow::Result<Option<String>> {
     if !users::is_empty(&pools.durable).await? {
         return Ok(None);
@@ -116,7 +116,9 @@ async fn make_admin(pools: &Pools) -> anyhow::Result<Option<String>> {
     let password = secret::password();
     let hash = passwords::hash(&password).await;
     let mut tx = pools.durable.begin().await?;
-    let is_added = users::add(&mut tx, ADMIN, "", "default", "admin", &hash).await?;
+    if !users::add(&mut tx, ADMIN, "", "default", "admin", &hash).await? {
+        return Ok(None);
+    }
     let deed = Deed {
         action: "up",
         subject: format!("user {ADMIN}"),
@@ -125,7 +127,7 @@ async fn make_admin(pools: &Pools) -> anyhow::Result<Option<String>> {
     };
     audit::write(&mut tx, &actor(), deed).await?;
     tx.commit().await?;
-    Ok(is_added.then_some(password))
+    Ok(Some(password))
 }
 
 /// Everything above the database, until `shutdown`.
@@ -140,9 +142,6 @@ async fn serve(
     stalker_db::migrate(&pools.durable)
         .await
         .context("cannot migrate the database")?;
-    let password = make_admin(&pools)
-        .await
-        .context("cannot make the first user")?;
     // The components go on while the agent ends, so that nothing of its last answers is lost.
     let components_shutdown = CancellationToken::new();
     let components = components::start(settings, Which::ALL, &pools, &components_shutdown)?;
@@ -154,6 +153,9 @@ async fn serve(
         Ok(agent) => {
             home.write_client_configuration(api, settings)?;
             let ready = json!({ "api": format!("http://{api}"), "agent": agent.url(), "database": url, "pid": std::process::id() });
+            let password = make_admin(&pools)
+                .await
+                .context("cannot make the first user")?;
             components::write_ready(&home.ready_file(), &ready)?;
             welcome::print(home, api, password.as_deref());
             let stop = components_shutdown.clone();

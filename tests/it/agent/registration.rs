@@ -6,7 +6,12 @@ use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::time::{Duration, Instant};
 
 use serde_json::json;
-use stalker_tests::until::{stays, until};
+use stalker_tests::database::TestDatabase;
+use stalker_tests::server::{self, Installation};
+use stalker_tests::until::{stays, until, until_seen};
+
+/// For what has no promised time: a refused registration is tried again after a second, then two, …
+const PATIENCE: Duration = Duration::from_secs(30);
 
 use super::{CHANGE, Host, REGISTER_KEY, executable, names, with_key};
 
@@ -224,4 +229,87 @@ async fn agent_takes_the_originals_configuration() {
             .then_some(())
     };
     until("an unknown key is a warning", CHANGE, warned).await;
+}
+
+/// The first to register a name is given a token, keeps it to itself, and shows it from then on; nobody else can register by
+/// that name until an admin releases it.
+#[tokio::test]
+async fn agent_shows_its_token() {
+    let database = TestDatabase::new().await;
+    let installation = Installation::new(&database);
+    let api = installation.start("api").await;
+    let url = api.api().url;
+    let settings = [
+        ("STALKER_AGENT__MAIN__MASTER_URL", url.as_str()),
+        ("STALKER_AGENT__MAIN__REGISTER_KEY", server::REGISTER_KEY),
+    ];
+    let shown = async || {
+        let host: Option<(String, bool)> =
+            sqlx::query_as("select ip, token_is_shown from hosts where hostname = 'web1'")
+                .fetch_optional(database.pool())
+                .await
+                .expect("hosts can be read");
+        host
+    };
+    let [host, twin] = [Host::new().await, Host::new().await];
+    host.configure("ip = 127.0.0.1\n[check_a]\ncmd = /bin/echo\n");
+    twin.configure("ip = 127.0.0.2\n[check_a]\ncmd = /bin/echo\n");
+    let agent = host.start_with(&settings).await;
+    until_seen("its token was shown", PATIENCE, shown, |host| {
+        *host == Some(("127.0.0.1".to_owned(), true))
+    })
+    .await;
+    let tokens = host.path("state/tokens.json");
+    let mode = fs::metadata(&tokens)
+        .expect("it is there")
+        .permissions()
+        .mode();
+    assert_eq!(mode & 0o777, 0o600);
+    let kept = fs::read_to_string(&tokens).expect("it can be read");
+
+    // it goes on with the same one, and under another name for a while does not lose it
+    drop(agent);
+    for (name, is_known) in [("web1", false), ("renamed", false), ("web1", true)] {
+        sqlx::query("update hosts set registered_at = to_timestamp(0)")
+            .execute(database.pool())
+            .await
+            .expect("hosts can be changed");
+        let settings = [
+            settings[0],
+            settings[1],
+            ("STALKER_AGENT__MAIN__HOSTNAME", name),
+        ];
+        let _agent = host.start_with(&settings).await;
+        let registered = async || {
+            sqlx::query_scalar::<_, bool>("select exists (select from hosts where hostname = $1 and token_is_shown and registered_at > to_timestamp(0))")
+                .bind(name)
+                .fetch_one(database.pool())
+                .await
+                .expect("hosts can be read")
+        };
+        until_seen(
+            &format!("{name} registered ({is_known})"),
+            PATIENCE,
+            registered,
+            |is_so| *is_so,
+        )
+        .await;
+    }
+    let tokens = fs::read_to_string(&tokens).expect("it can be read");
+    let value = |text: &str| serde_json::from_str::<serde_json::Value>(text).expect("JSON");
+    let name = format!("web1 at {url}");
+    assert_eq!(value(&tokens)[&name], value(&kept)[&name]);
+
+    // another machine that says it is web1
+    let mut stranger = twin.start_with(&settings).await;
+    let told = async || stranger.process.output().contains("403");
+    until_seen("the stranger is refused", PATIENCE, told, |is_so| *is_so).await;
+    assert_eq!(shown().await, Some(("127.0.0.1".to_owned(), true)));
+    let (done, said) = installation.tool(&["hosts", "release", "web1"]).await;
+    assert!(done, "{said}");
+    until_seen("the name is its now", PATIENCE, shown, |host| {
+        *host == Some(("127.0.0.2".to_owned(), true))
+    })
+    .await;
+    stranger.terminate().await;
 }

@@ -213,6 +213,47 @@ async fn every_write_is_audited_and_only_once() {
             "{secret} is in the audit"
         );
     }
+    // what an agent declares anew is seen, and by which key it could
+    let changed = json!({"hostname": "web1", "ip": "127.0.0.2", "roles": ["db"], "checks": {"check_load": {"args": "-w 9", "interval": 60, "follow_up": 15}}});
+    served.register_original().await;
+    assert_eq!(served.api.register(&changed).await.0, StatusCode::OK);
+    let row = rows().await.pop().expect("there is one");
+    let definition = |args: &str, interval: u64, cmd: Value| {
+        json!({
+            "cmd": cmd, "args": args, "interval": interval, "follow_up": 15, "priority": 1, "timeout": null, "alert_threshold": null,
+            "flap_threshold": null, "flap_window": null,
+        })
+    };
+    let original = original();
+    let cmd = |check: &str| original["checks"][check]["cmd"].clone();
+    assert_eq!(
+        (
+            &row["action"],
+            &row["actor"],
+            &row["actor_kind"],
+            &row["address"]
+        ),
+        (
+            &json!("register"),
+            &json!("web1"),
+            &json!("agent"),
+            &json!("127.0.0.1")
+        )
+    );
+    assert_eq!(
+        row["after"],
+        json!({"ip": "127.0.0.2", "roles": ["db"], "register_key": "configuration", "check check_load": definition("-w 9", 60, Value::Null)})
+    );
+    let was = &row["before"];
+    assert_eq!(
+        (&was["ip"], &was["roles"]),
+        (&json!("127.0.0.1"), &json!(["server"]))
+    );
+    assert_eq!(
+        was["check check_load"],
+        definition("-w 1,5,10 -c 2,10,15", 15, cmd("check_load"))
+    );
+    assert_eq!(was["check check_disk"]["cmd"], cmd("check_disk"));
     // a registration that changes nothing is no news
     served.register_original().await;
     let before = rows().await.len();
@@ -255,6 +296,28 @@ async fn the_audit_is_append_only() {
     .await
     .expect("rights can be read");
     assert!(may.is_empty(), "{may:?}");
+    // such a role, and not one whom nobody asks
+    served
+        .execute("drop role if exists stalker_of_this_test; create role stalker_of_this_test")
+        .await;
+    let mut conn = served.pool().acquire().await.expect("the database answers");
+    for sql in [
+        "alter table audit owner to stalker_of_this_test",
+        "set role stalker_of_this_test",
+    ] {
+        sqlx::query(sql).execute(&mut *conn).await.expect(sql);
+    }
+    let inserted = sqlx::query("insert into audit (actor_kind, actor, address, action, subject) values ('key', 'a', '', 'a', 'a')")
+        .execute(&mut *conn)
+        .await;
+    assert!(inserted.is_ok(), "{inserted:?}");
+    let refused = sqlx::query("delete from audit").execute(&mut *conn).await;
+    let refused = refused.expect_err("it may not").to_string();
+    assert!(refused.contains("permission denied"), "{refused}");
+    drop(conn.detach());
+    served
+        .execute("alter table audit owner to current_user; drop role stalker_of_this_test")
+        .await;
 }
 
 #[tokio::test]
@@ -285,24 +348,64 @@ async fn commands_are_audited_too() {
     tool(&["key", "revoke", "2"]).await;
     assert_eq!(api.get("/checks").await.0, StatusCode::FORBIDDEN);
     tool(&["user", "delete", "ann"]).await;
+    served.register_original().await;
+    served
+        .run("update hosts set cert_sha256 = repeat('a', 64), cert_origin = 'first_seen'")
+        .await;
+    assert!(
+        tool(&["hosts", "list"])
+            .await
+            .contains("web1\t127.0.0.1:5050\tno\tfirst_seen\ta")
+    );
+    tool(&["hosts", "unpin", "web1"]).await;
+    tool(&["hosts", "release", "web1"]).await;
+    tool(&[
+        "maintenance",
+        "add",
+        "--host",
+        "web*",
+        "--for",
+        "1h",
+        "--reason",
+        "disks",
+    ])
+    .await;
+    tool(&["maintenance", "end", "1"]).await;
+    tool(&["routes", "reapply"]).await;
     let audit = served.api.read("/audit").await;
-    let actions: Vec<_> = audit["audit"]
+    let machine = nix::unistd::gethostname().expect("this machine has a name");
+    let rows: Vec<_> = audit["audit"]
         .as_array()
         .expect("a list")
         .iter()
-        .filter(|row| row["actor_kind"] == "command")
-        .filter_map(|row| row["action"].as_str())
+        .filter(|row| row["actor_kind"] == "command" && row["actor"] != "configuration")
+        .inspect(|row| assert_eq!(row["address"], json!(machine.to_str()), "{row}"))
+        .map(|row| {
+            let (before, after) = (row["before"].to_string(), row["after"].to_string());
+            let action = row["action"].as_str().unwrap_or_default().to_owned();
+            (action, before, after)
+        })
         .collect();
-    assert_eq!(
-        actions,
-        [
-            "user add",
-            "user passwd",
-            "key create",
-            "key revoke",
-            "user delete"
-        ]
-    );
+    // of each a part of what was before and after
+    for ((action, before, after), (expected, was, is)) in rows.iter().zip([
+        ("user add", "null", r#""role":"operator""#),
+        ("user passwd", "null", "changed"),
+        ("key create", "null", r#""scope":["web"]"#),
+        ("key revoke", "grafana", "null"),
+        ("user delete", r#""username":"ann""#, "null"),
+        ("hosts unpin", "first_seen", "null"),
+        ("hosts release", r#"{"token":false}"#, "null"),
+        ("maintenance add", "null", r#""hosts":["web*"]"#),
+        ("maintenance end", "null", r#""over":true"#),
+        ("routes reapply", "null", "added"),
+    ]) {
+        assert_eq!(action, expected);
+        assert!(
+            before.contains(was) && after.contains(is),
+            "{action}: {before} -> {after}"
+        );
+    }
+    assert_eq!(rows.len(), 10, "{rows:?}");
     for arguments in [
         &["user", "add", "me"][..],
         &["user", "delete", "nobody"],
@@ -311,6 +414,8 @@ async fn commands_are_audited_too() {
         &["key", "revoke", "1"],
         &["key", "create", "a", "--access", "admin", "--role", "web"],
         &["hosts", "release", "nobody"],
+        &["key", "create", "a", "--for", "0s"],
+        &["key", "create", "a", "--for", "100000000000d"],
     ] {
         assert!(
             !served.installation.tool(arguments).await.0,

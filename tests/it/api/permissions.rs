@@ -24,7 +24,7 @@ enum Admits {
     Admin,
     /// The agent of the name.
     Agent,
-    /// A person who signed in: no key is one.
+    /// A person, also one who was signed out meanwhile: no key is one.
     Person,
 }
 
@@ -154,7 +154,12 @@ impl Who {
                     _ => Some(StatusCode::PRECONDITION_FAILED),
                 };
             }
-            Person if [Self::ViewerSession, Self::AdminSession].contains(&self) => return None,
+            Person
+                if is_agent
+                    || [Self::Nobody, Self::ViewerSession, Self::AdminSession].contains(&self) =>
+            {
+                return None;
+            }
             ScopedViewer => (1, true),
             Viewer => (1, false),
             ScopedOperator => (2, true),
@@ -345,7 +350,7 @@ impl Everyone {
                     .await;
                 for (name, secret) in [("val", &self.viewer), ("adam", &self.admin)] {
                     sqlx::query(
-                        "insert into sessions (user_id, hash, address, agent) select user_id, $2, '', '' from users where username = $1
+                        "insert into sessions (user_id, hash, address, network, agent) select user_id, $2, '', '', '' from users where username = $1
                          on conflict do nothing",
                     )
                     .bind(name)

@@ -15,7 +15,6 @@ async fn lists_are_empty_and_ids_unknown() {
         ("/replicas", "replicas"),
         ("/user", "users"),
         ("/sessions", "sessions"),
-        ("/audit", "audit"),
         ("/hosts", "hosts"),
         ("/checks", "checks"),
         ("/notifications", "notifications"),
@@ -32,6 +31,8 @@ async fn lists_are_empty_and_ids_unknown() {
         served.api.read("/global/clusters").await,
         json!({"clusters": {}})
     );
+    let audit = served.api.read("/audit/?actor=nobody").await;
+    assert_eq!(audit, json!({"audit": []}));
     assert_eq!(served.api.read("/findhost/?q=x").await, "");
     for path in [
         "/alerts/1",
@@ -356,7 +357,18 @@ async fn an_alert_tells_its_story_and_lists_are_filtered() {
                 select 'host', host_id, 'web1', 2, to_timestamp(2000), to_timestamp(3000), 'answered' from hosts;
              insert into alert_targets (alert_id, channel, why) values (1, 'pager', 'route 1');
              insert into suppressions (alert_id, reason) values (1, 'suspended');
-             update check_state set suspended = true, owner = 'ann', status = 2 where check_id = (select check_id from checks where name = 'check_load');",
+             update check_state set suspended = true, owner = 'ann', status = 2 where check_id = (select check_id from checks where name = 'check_load');
+             insert into state_changes (check_id, hostname, check_name, at, status, unreachable, hard, out, owner)
+                select check_id, 'web1', name, to_timestamp(t), status, false, hard, 'run at ' || t, ''
+                from checks, (values (800, 1, false), (900, 0, false), (990, 1, false), (1000, 1, true), (1200, 2, true)) as v(t, status, hard)
+                where name = 'check_load';
+             insert into notifications (alert_id, channel, kind, dedup_key, created_at, attempts, state, settled_at, reason)
+                values (1, 'pager', 'trigger', 'web1:check_load:1', to_timestamp(1001), 1, 'refused', to_timestamp(1003), 'no such service');
+             insert into attempts (notification_id, n, began_at, ended_at, latency_ms, http_status, error, may_have_arrived)
+                values (1, 1, to_timestamp(1002), to_timestamp(1003), 900, 404, 'the receiver answered 404', false);
+             update alert_targets set added_at = to_timestamp(1000);
+             update suppressions set began_at = to_timestamp(1100);
+             update alerts set closed_at = to_timestamp(3000) where alert_id = 2;",
         )
         .await;
     let ids = async |query: &str| {
@@ -399,14 +411,55 @@ async fn an_alert_tells_its_story_and_lists_are_filtered() {
                "priority": 1, "state": "critical", "fail_count": 3, "out": "CRITICAL", "opened": 1000, "closed": null, "close_reason": null,
                "flapping": false, "suppression": "suspended", "owner": "ann", "channels": ["pager"]})
     );
-    let events = story["timeline"].as_array().expect("a list");
-    let named: Vec<&str> = events
-        .iter()
-        .filter_map(|event| event["event"].as_str())
-        .collect();
-    for event in ["opened", "target", "suppressed", "waits"] {
-        assert!(named.contains(&event), "{event} is missing: {named:?}");
-    }
+    let mut timeline = story["timeline"].as_array().expect("a list").clone();
+    let waits = timeline.pop().expect("something waits");
+    assert_eq!(
+        (&waits["event"], &waits["channel"]),
+        (&json!("waits"), &json!("pager"))
+    );
+    assert!(
+        waits["why"]
+            .as_str()
+            .is_some_and(|why| why.contains("suspended")),
+        "{waits}"
+    );
+    let event = |time: u64, channel: Value, event: &str, why: &str| json!({"time": time, "channel": channel, "event": event, "why": why});
+    let (of_alert, pager) = (Value::Null, json!("pager"));
+    // from when it was well: what was before that is another story
+    let expected = [
+        event(
+            990,
+            of_alert.clone(),
+            "changed",
+            "warning, soft: run at 990",
+        ),
+        event(
+            1000,
+            of_alert.clone(),
+            "opened",
+            "check check_load on web1, priority 1, critical: CRITICAL",
+        ),
+        event(1000, pager.clone(), "target", "route 1"),
+        event(1001, pager.clone(), "owed", "trigger 1"),
+        event(
+            1002,
+            pager.clone(),
+            "attempt",
+            "trigger 1, attempt 1: the receiver answered 404, HTTP 404, 900 ms",
+        ),
+        event(1003, pager.clone(), "refused", "trigger 1: no such service"),
+        event(1100, of_alert.clone(), "suppressed", "suspended"),
+        event(1200, of_alert, "changed", "critical, hard: run at 1200"),
+    ];
+    assert_eq!(json!(timeline), json!(expected));
+    let closed = served.api.read("/alerts/2").await;
+    let closed = closed["timeline"].as_array().expect("a list");
+    assert!(
+        closed.iter().any(|event| event["event"] == "closed"
+            && event["why"] == "answered"
+            && event["time"] == 3000),
+        "{closed:?}"
+    );
     assert_eq!(
         served.api.read("/alerts/2").await["alert"]["state"],
         "unreachable"

@@ -83,6 +83,7 @@ async fn a_told_alert() {
 
     stage.agent.answer(CHECK, 0, "OK");
     let end = [
+        "- changed ok: OK",
         "pager owed resolve 1",
         "- closed recovered",
         "pager attempt resolve 1, attempt 1: accepted, HTTP 200, ",
@@ -230,6 +231,7 @@ async fn a_channel_that_no_route_leads_to() {
     // of what is over it is no news, and of a channel that is gone neither
     stage.agent.answer(CHECK, 0, "OK");
     let end = [
+        "- changed ok: OK",
         "pager owed resolve 1",
         "- closed recovered",
         "pager attempt resolve 1, attempt 1: accepted, HTTP 200, ",

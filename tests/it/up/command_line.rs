@@ -7,7 +7,7 @@ use std::process::Output;
 use stalker_tests::executables;
 use stalker_tests::process::command;
 
-const SUBCOMMANDS: [&str; 14] = [
+const SUBCOMMANDS: [&str; 16] = [
     "up",
     "all",
     "api",
@@ -16,6 +16,8 @@ const SUBCOMMANDS: [&str; 14] = [
     "migrate",
     "openapi",
     "config",
+    "user",
+    "key",
     "hosts",
     "maintenance",
     "alerts",

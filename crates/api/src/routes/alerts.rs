@@ -84,7 +84,7 @@ struct Event {
     time: i64,
     /// To which channel; null to the alert itself.
     channel: Option<String>,
-    /// `opened`, `changed`, `target`, `suppressed`, `not suppressed`, `owed`, `attempt`, `refused`, `dropped`, `superseded`,
+    /// `changed` (the state of its check), `opened`, `target`, `not a target`, `suppressed`, `not suppressed`, `owed`, `attempt`, `refused`, `dropped`, `superseded`,
     /// `closed`, or `waits` for what is to come.
     #[schema(example = "opened")]
     event: String,

@@ -28,12 +28,14 @@ struct Entry {
     id: String,
     /// When, unix seconds.
     time: i64,
-    /// `user`, `key`, `agent` (by its host's name), `command` (on a server, by its user there) or `nobody`.
+    /// `user`, `key`, `agent` (by its host's name) or `command` (on a server, by its user there).
     actor_kind: String,
+    /// Which user or key; null for others. Names of keys are not unique.
+    actor_id: Option<String>,
     /// Their name.
     #[schema(example = "ann")]
     actor: String,
-    /// The IP address; empty for a command.
+    /// The IP address; of a command the name of its machine.
     address: String,
     /// An operation of this document, or a command's words.
     #[schema(example = "set_suspension")]
@@ -117,6 +119,7 @@ impl From<audit::Entry> for Entry {
             id: entry.audit_id.to_string(),
             time: entry.at.timestamp(),
             actor_kind: entry.actor_kind,
+            actor_id: entry.actor_id.map(|id| id.to_string()),
             actor: entry.actor,
             address: entry.address,
             action: entry.action,

@@ -248,16 +248,11 @@ async fn delete_check(
     let check = require(&app, &id, &caller).await?;
     let before =
         json!({ "host": check.hostname, "check": check.name, "interval": check.interval_s });
-    change(
-        &app,
-        &caller,
-        &check,
-        "delete_check",
-        Some(before),
-        None,
-        async |conn| checks::delete(conn, check.check_id).await,
-    )
-    .await
+    let work = async |conn: &mut PgConnection| {
+        let is_deleted = checks::delete(conn, check.check_id).await?;
+        Ok(is_deleted.then_some(before))
+    };
+    change(&app, &caller, &check, "delete_check", None, work).await
 }
 
 /// When a check runs next
@@ -331,18 +326,12 @@ async fn set_next_run(
 ) -> Result<Json<Success>, Error> {
     let at = next_time(&body["next"])?;
     let check = require(&app, &id, &caller).await?;
-    let before = json!({ "next": check.next_at.timestamp() });
     let after = json!({ "next": at.map_or(json!("now"), |at| json!(at.timestamp())) });
-    change(
-        &app,
-        &caller,
-        &check,
-        "set_next_run",
-        Some(before),
-        Some(after),
-        async |conn| checks::run_at(conn, check.check_id, at).await,
-    )
-    .await
+    let work = async |conn: &mut PgConnection| {
+        let before = checks::run_at(conn, check.check_id, at).await?;
+        Ok(before.map(|next_at| json!({ "next": next_at.timestamp() })))
+    };
+    change(&app, &caller, &check, "set_next_run", Some(after), work).await
 }
 
 /// Whether a check runs at all
@@ -398,18 +387,12 @@ async fn set_suspension(
         )
     })?;
     let check = require(&app, &id, &caller).await?;
-    let before = json!({ "suspended": check.is_suspended });
     let after = json!({ "suspended": suspended });
-    change(
-        &app,
-        &caller,
-        &check,
-        "set_suspension",
-        Some(before),
-        Some(after),
-        async |conn| checks::set_suspended(conn, check.check_id, suspended).await,
-    )
-    .await
+    let work = async |conn: &mut PgConnection| {
+        let before = checks::set_suspended(conn, check.check_id, suspended).await?;
+        Ok(before.map(|suspended| json!({ "suspended": suspended })))
+    };
+    change(&app, &caller, &check, "set_suspension", Some(after), work).await
 }
 
 async fn send(app: App, field: &str, which: Which, part: Part) -> Result<Response, Error> {
@@ -447,24 +430,23 @@ pub(super) async fn require(app: &App, id: &str, caller: &Caller) -> Result<chec
     found.ok_or_else(|| unknown(id))
 }
 
-/// Changes a check by `work`, which says whether it is there, and writes down who did so.
+/// Changes a check by `work`, which gives what was so before, if the check is still there; and writes down who did so.
 pub(super) async fn change(
     app: &App,
     caller: &Caller,
     check: &checks::Check,
     action: &str,
-    before: Option<Value>,
     after: Option<Value>,
-    work: impl AsyncFnOnce(&mut PgConnection) -> sqlx::Result<bool>,
+    work: impl AsyncFnOnce(&mut PgConnection) -> sqlx::Result<Option<Value>>,
 ) -> Result<Json<Success>, Error> {
     let mut tx = app.pool.begin().await?;
-    if !work(&mut tx).await? {
+    let Some(before) = work(&mut tx).await? else {
         return Err(unknown(&check.check_id.to_string()));
-    }
+    };
     let deed = Deed {
         action,
         subject: format!("check {}", check.check_id),
-        before,
+        before: Some(before),
         after,
     };
     caller.audit(&mut tx, deed).await?;

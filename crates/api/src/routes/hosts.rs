@@ -17,7 +17,7 @@ use utoipa_axum::routes;
 use super::Success;
 use crate::App;
 use crate::access::{Admin, Caller, ScopedViewer};
-use crate::error::{Error, Failures, Unknown};
+use crate::error::{Error, Failures, Problem, Unknown};
 use crate::extract::{Path, Query};
 use crate::list::{self, Part};
 
@@ -88,6 +88,18 @@ pub(super) async fn name(app: &App, host_id: i64, asked: &str) -> Result<String,
     let mut conn = app.pool.acquire().await?;
     let name = hosts::name(&mut conn, host_id).await?;
     name.ok_or_else(|| unknown(asked))
+}
+
+/// The name of the one host of this name or address, for what cannot be taken back: of several, nobody knows which is meant.
+pub(super) async fn only_one(app: &App, host: &str) -> Result<String, Error> {
+    let mut names = hosts::names(&app.pool, host).await?;
+    match (names.pop(), names.is_empty()) {
+        (Some(name), true) => Ok(name),
+        (None, _) => Err(unknown(host)),
+        (Some(_), false) => Err(Error::Conflict(format!(
+            "several hosts have the address {host}: say the name"
+        ))),
+    }
 }
 
 pub(super) fn unknown(host: &str) -> Error {
@@ -175,6 +187,7 @@ async fn get_host(
     security(("api_key" = [])),
     responses(
         (status = 200, description = "Deleted", body = Success),
+        (status = 409, description = "Several hosts have this address", body = Problem, content_type = "application/problem+json"),
         Unknown,
         Failures,
     )
@@ -184,7 +197,8 @@ async fn delete_host(
     State(app): State<App>,
     Path(host): Path<String>,
 ) -> Result<Json<Success>, Error> {
-    let host_id = find_id(&app, &host, &caller).await?;
+    let hostname = only_one(&app, &host).await?;
+    let host_id = find_id(&app, &hostname, &caller).await?;
     let found = hosts::find(&app.pool, host_id).await?;
     let found = Host::from(found.ok_or_else(|| unknown(&host))?);
     let mut tx = app.pool.begin().await?;

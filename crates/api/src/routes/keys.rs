@@ -144,6 +144,9 @@ async fn create_key(
         made_by: &caller.actor.name,
     };
     let key_id = api_keys::add(&mut tx, &new).await?;
+    if !api_keys::is_valid(&mut tx, key_id).await? {
+        return Err(Error::field("expires", "is past"));
+    }
     let deed = Deed {
         action: "create_key",
         subject: format!("key {key_id}"),
@@ -191,6 +194,9 @@ async fn revoke_key(
         return Err(Error::Conflict(
             "this key stands in the configuration (api.api_key): change it there".to_owned(),
         ));
+    }
+    if key.revoked_at.is_some() {
+        return Ok(Json(Success::YES));
     }
     api_keys::revoke(&mut tx, key_id).await?;
     let before = Key::from(key);

@@ -101,17 +101,11 @@ async fn put(
     owner: &str,
 ) -> Result<Json<Success>, Error> {
     let check = require(app, id, caller).await?;
-    let before = json!({ "owner": check.owner });
     let after = json!({ "owner": owner });
-    change(
-        app,
-        caller,
-        &check,
-        action,
-        Some(before),
-        Some(after),
-        async |conn| checks::set_owner(conn, check.check_id, owner).await,
-    )
+    change(app, caller, &check, action, Some(after), async |conn| {
+        let before = checks::set_owner(conn, check.check_id, owner).await?;
+        Ok(before.map(|owner| json!({ "owner": owner })))
+    })
     .await
 }
 

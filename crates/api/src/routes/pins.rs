@@ -13,7 +13,7 @@ use utoipa_axum::routes;
 use super::{Success, hosts};
 use crate::App;
 use crate::access::{Admin, ScopedViewer};
-use crate::error::{Error, Failures, Unknown};
+use crate::error::{Error, Failures, Problem, Unknown};
 use crate::extract::Path;
 
 pub(crate) fn routes() -> OpenApiRouter<App> {
@@ -66,18 +66,22 @@ async fn get_pin(
     tag = "hosts",
     params(("host" = String, Path, description = "Name or address of the host", example = "web1")),
     security(("api_key" = [])),
-    responses((status = 200, description = "Forgotten", body = Success), Unknown, Failures)
+    responses(
+        (status = 200, description = "Forgotten", body = Success),
+        (status = 409, description = "Several hosts have this address", body = Problem, content_type = "application/problem+json"),
+        Unknown,
+        Failures,
+    )
 )]
 async fn reset_pin(
     Admin(caller): Admin,
     State(app): State<App>,
     Path(host): Path<String>,
 ) -> Result<Json<Success>, Error> {
-    let host_id = hosts::find_id(&app, &host, &caller).await?;
-    let pin = pins::find(&app.pool, host_id).await?;
-    let pin = pin.ok_or_else(|| hosts::unknown(&host))?;
+    let hostname = hosts::only_one(&app, &host).await?;
     let mut tx = app.pool.begin().await?;
-    pins::reset(&mut tx, &pin.hostname).await?;
+    let pin = pins::reset(&mut tx, &hostname).await?;
+    let pin = pin.ok_or_else(|| hosts::unknown(&host))?;
     let deed = Deed {
         action: "reset_pin",
         subject: format!("host {}", pin.hostname),
@@ -99,23 +103,26 @@ async fn reset_pin(
     tag = "hosts",
     params(("host" = String, Path, description = "Name or address of the host", example = "web1")),
     security(("api_key" = [])),
-    responses((status = 200, description = "Released", body = Success), Unknown, Failures)
+    responses(
+        (status = 200, description = "Released", body = Success),
+        (status = 409, description = "Several hosts have this address", body = Problem, content_type = "application/problem+json"),
+        Unknown,
+        Failures,
+    )
 )]
 async fn release_host(
     Admin(caller): Admin,
     State(app): State<App>,
     Path(host): Path<String>,
 ) -> Result<Json<Success>, Error> {
-    let host_id = hosts::find_id(&app, &host, &caller).await?;
-    let hostname = hosts::name(&app, host_id, &host).await?;
+    let hostname = hosts::only_one(&app, &host).await?;
     let mut tx = app.pool.begin().await?;
-    if !stalker_db::hosts::release(&mut tx, &hostname).await? {
-        return Err(hosts::unknown(&host));
-    }
+    let had_token = stalker_db::hosts::release(&mut tx, &hostname).await?;
+    let had_token = had_token.ok_or_else(|| hosts::unknown(&host))?;
     let deed = Deed {
         action: "release_host",
         subject: format!("host {hostname}"),
-        before: None,
+        before: Some(json!({ "token": had_token })),
         after: None,
     };
     caller.audit(&mut tx, deed).await?;

@@ -59,7 +59,7 @@ struct Registered {
     )
 )]
 async fn post_registration(
-    _: Agent,
+    Agent(register_key): Agent,
     State(app): State<App>,
     client: Client,
     headers: HeaderMap,
@@ -77,9 +77,15 @@ async fn post_registration(
         token: shown.map(|token| token.to_str().unwrap_or_default()),
         new_token: &new_token,
         allow_tokenless: app.config.allow_tokenless,
-        actor: &client.actor(Kind::Agent, registration.hostname.clone()),
+        actor: &client.actor(Kind::Agent, None, registration.hostname.clone()),
+        register_key: &register_key,
     };
-    let done = registrations::register(&app.pool, &registration, &ip, &identity).await?;
+    let done = registrations::register(&app.pool, &registration, &ip, &identity)
+        .await
+        .inspect_err(|error| {
+            // somebody else's name, or a machine that was set up anew: both want to be looked at
+            warn!(hostname = registration.hostname, address = %client.address, %error, "a registration was refused");
+        })?;
     let warning = (done.removed > 0 && registration.checks.is_empty())
         .then_some("this host had checks, and none is named any more: all of them were removed");
     if let Some(warning) = warning {

@@ -8,6 +8,7 @@ use serde::Deserialize;
 use serde_json::json;
 use stalker_db::audit::{self, Deed, Kind};
 use stalker_db::{sessions, sign_ins, users};
+use tracing::warn;
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -101,7 +102,10 @@ async fn sign_in(
     let next = local(credentials.next.as_deref());
     let username = credentials.username.trim();
     let address = client.address.to_string();
-    if !sign_ins::count(&app.pool, username, &address).await? {
+    let network = client.network().to_string();
+    if !sign_ins::count(&app.pool, username, &network).await? {
+        // whose account is not told: perhaps a password was typed there
+        warn!(address, "too many tries to sign in");
         let mut response = page(
             StatusCode::TOO_MANY_REQUESTS,
             &next,
@@ -111,7 +115,10 @@ async fn sign_in(
         response.headers_mut().insert(header::RETRY_AFTER, wait);
         return Ok(response);
     }
-    let wrong = || page(StatusCode::UNAUTHORIZED, &next, "Wrong user or password.");
+    let wrong = || {
+        warn!(address, "somebody did not know a password");
+        page(StatusCode::UNAUTHORIZED, &next, "Wrong user or password.")
+    };
     let is_too_long = credentials.password.chars().count() > passwords::LONGEST;
     let known = users::password_hash(&app.pool, username).await?;
     let hash = known.as_ref().map(|(_, hash)| hash.clone());
@@ -128,16 +135,17 @@ async fn sign_in(
         .unwrap_or_default();
     let agent: String = agent.chars().take(LONGEST_AGENT).collect();
     let mut tx = app.pool.begin().await?;
-    if !sessions::begin(&mut tx, user_id, &hash, &secret, &address, &agent).await? {
+    if !sessions::begin(&mut tx, user_id, &hash, &secret, &address, &network, &agent).await? {
         return wrong();
     }
+    sign_ins::give_back(&mut tx, username, &network).await?;
     let deed = Deed {
         action: "sign_in",
         subject: format!("user {username}"),
         before: None,
         after: Some(json!({ "agent": agent })),
     };
-    let actor = client.actor(Kind::User, username.to_owned());
+    let actor = client.actor(Kind::User, Some(user_id), username.to_owned());
     audit::write(&mut tx, &actor, deed).await?;
     tx.commit().await?;
     let cookie = cookie::set(
@@ -167,7 +175,7 @@ async fn get_sign_out() -> Result<Response, Error> {
 
 /// Signs out
 ///
-/// Ends the session. Needs a session.
+/// Ends the session, if there is one that lives.
 #[utoipa::path(
     post,
     path = "/signout",
@@ -175,13 +183,23 @@ async fn get_sign_out() -> Result<Response, Error> {
     security(("session" = [])),
     responses(
         (status = 303, description = "Signed out"),
-        (status = 401, description = "Nobody is signed in", body = Problem, content_type = "application/problem+json"),
         (status = 403, description = "The form is not of a page of ours, or this is a key", body = Problem, content_type = "application/problem+json"),
         (status = 429, description = "Too many requests from your address", body = Problem, content_type = "application/problem+json"),
         (status = 503, description = "The database does not answer", body = Problem, content_type = "application/problem+json"),
     )
 )]
-async fn sign_out(Viewer(caller): Viewer, State(app): State<App>) -> Result<Response, Error> {
+async fn sign_out(
+    viewer: Result<Viewer, Error>,
+    State(app): State<App>,
+) -> Result<Response, Error> {
+    let cookie = cookie::clear(app.config.is_secure());
+    let out = ([(header::SET_COOKIE, cookie)], Redirect::to("/signin")).into_response();
+    let Viewer(caller) = match viewer {
+        Ok(viewer) => viewer,
+        // it has ended by itself: that is what was wanted
+        Err(Error::NoKey) => return Ok(out),
+        Err(error) => return Err(error),
+    };
     let Some(session) = &caller.session else {
         return Err(Error::Forbidden("a key cannot sign out; revoke it instead"));
     };
@@ -193,8 +211,7 @@ async fn sign_out(Viewer(caller): Viewer, State(app): State<App>) -> Result<Resp
         session.session_id,
     )
     .await?;
-    let cookie = cookie::clear(app.config.is_secure());
-    Ok(([(header::SET_COOKIE, cookie)], Redirect::to("/signin")).into_response())
+    Ok(out)
 }
 
 /// A path of this server, whatever somebody put into a link: another server's would be the best of traps.

@@ -6,7 +6,9 @@ use axum::http::HeaderMap;
 use axum::response::Response;
 use serde::Serialize;
 use serde_json::{Value, json};
+use sqlx::PgConnection;
 use stalker_db::audit::Deed;
+use stalker_db::sign_ins;
 use stalker_db::users::{self, Change};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
@@ -14,6 +16,7 @@ use utoipa_axum::routes;
 
 use super::Success;
 use crate::access::{Admin, Caller, Viewer};
+use crate::client::Client;
 use crate::error::{Error, Failures, IfMatch, Problem, Unknown};
 use crate::extract::{Body, Path};
 use crate::fields::{self, Fields, one_of, short, text};
@@ -98,6 +101,9 @@ struct UserChange {
     /// A new one ends all sessions of the user. 8 to 200 characters.
     #[schema(min_length = 8, max_length = 200, format = Password)]
     password: Option<String>,
+    /// The password of now: needed by who is signed in and changes their own, for a browser that was left open is not its user.
+    #[schema(max_length = 200, format = Password)]
+    current_password: Option<String>,
     /// `viewer`, `operator` or `admin`; only an admin changes it.
     role: Option<Role>,
 }
@@ -214,6 +220,7 @@ async fn get_user(
     security(("api_key" = [])),
     responses(
         (status = 200, description = "It is so", body = Success),
+        (status = 409, description = "They are the only admin", body = Problem, content_type = "application/problem+json"),
         (status = 412, description = "The user was changed since that version was seen", body = Problem, content_type = "application/problem+json"),
         Unknown,
         Failures,
@@ -222,6 +229,7 @@ async fn get_user(
 async fn update_user(
     Viewer(caller): Viewer,
     State(app): State<App>,
+    client: Client,
     Path(username): Path<String>,
     headers: HeaderMap,
     Body(body): Body,
@@ -234,17 +242,22 @@ async fn update_user(
     if !is_oneself && !caller.is_admin() {
         return Err(Error::Forbidden("only an admin may change others"));
     }
-    let (mut change, new_password) = fields::read(&body, |fields| {
+    let (mut change, new_password, current_password) = fields::read(&body, |fields| {
         let change = Change {
             email: fields.optional("email", maybe),
             theme: fields.optional("theme", maybe),
             access: access(fields),
             password_hash: None,
         };
-        (change, fields.optional("password", password))
+        let new_password = fields.optional("password", password);
+        let current_password = fields.optional("current_password", text);
+        (change, new_password, current_password)
     })?;
     if change.access.is_some() && !caller.is_admin() {
         return Err(Error::Forbidden("only an admin may change a role"));
+    }
+    if new_password.is_some() && is_oneself {
+        require_password(&app, client, username, current_password).await?;
     }
     if let Some(password) = &new_password {
         change.password_hash = Some(passwords::hash(password).await);
@@ -255,6 +268,7 @@ async fn update_user(
     let (user_id, before) = (user.user_id, User::from(user));
     etag::require_seen(&before, &headers)?;
     users::change(&mut tx, user_id, &change).await?;
+    require_admin(&mut tx, &before).await?;
     let after = users::find(&mut tx, username).await?.map(User::from);
     let mut after = json!(after);
     if new_password.is_some() {
@@ -280,7 +294,12 @@ async fn update_user(
     tag = "users",
     params(("username" = String, Path, description = "Name of the user", example = "ann")),
     security(("api_key" = [])),
-    responses((status = 200, description = "Deleted", body = Success), Unknown, Failures)
+    responses(
+        (status = 200, description = "Deleted", body = Success),
+        (status = 409, description = "They are the only admin", body = Problem, content_type = "application/problem+json"),
+        Unknown,
+        Failures,
+    )
 )]
 async fn delete_user(
     Admin(caller): Admin,
@@ -292,15 +311,50 @@ async fn delete_user(
     let user = users::find(&mut tx, username).await?;
     let user = user.ok_or_else(|| unknown(username))?;
     users::delete(&mut tx, user.user_id).await?;
+    let before = User::from(user);
+    require_admin(&mut tx, &before).await?;
     let deed = Deed {
         action: "delete_user",
         subject: format!("user {username}"),
-        before: Some(json!(User::from(user))),
+        before: Some(json!(before)),
         after: None,
     };
     caller.audit(&mut tx, deed).await?;
     tx.commit().await?;
     Ok(Json(Success::YES))
+}
+
+/// Refuses who does not know the password of now; tries are limited as those of signing in are.
+async fn require_password(
+    app: &App,
+    client: Client,
+    username: &str,
+    password: Option<String>,
+) -> Result<(), Error> {
+    let wrong = |message: &str| Error::field("current_password", message);
+    let password = password.ok_or_else(|| wrong("is missing"))?;
+    let network = client.network().to_string();
+    if !sign_ins::count(&app.pool, username, &network).await? {
+        return Err(Error::TooMany(30));
+    }
+    let hash = users::password_hash(&app.pool, username).await?;
+    let is_it = passwords::verify(&password, hash.map(|(_, hash)| hash)).await;
+    if !is_it {
+        return Err(wrong("is not your password"));
+    }
+    let mut conn = app.pool.acquire().await?;
+    Ok(sign_ins::give_back(&mut conn, username, &network).await?)
+}
+
+/// Refuses what leaves nobody who decides who may do what. `before` is who was changed.
+async fn require_admin(conn: &mut PgConnection, before: &User) -> Result<(), Error> {
+    match before.role != "admin" || users::have_admin(conn).await? {
+        true => Ok(()),
+        false => Err(Error::Conflict(format!(
+            "{:?} is the only admin: make another one first",
+            before.username
+        ))),
+    }
 }
 
 /// The name that a path means.
