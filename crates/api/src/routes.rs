@@ -101,6 +101,7 @@ async fn home(viewer: Result<Viewer, Error>) -> Result<Redirect, Error> {
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Success {
     /// Always true.
+    #[schema(example = true)]
     success: bool,
 }
 
