@@ -2,6 +2,7 @@
 //! nothing changes but by the test.
 
 mod access;
+mod answers;
 mod audit;
 mod browsers;
 mod channels;
@@ -344,7 +345,7 @@ async fn a_check_is_rescheduled_suspended_and_resumed() {
         served.api.read(&path).await["check"]["next"],
         4_000_000_000_u64
     );
-    for now in [json!("now"), json!(1), json!(1_364_186_219.5)] {
+    for now in [json!("now"), json!(1), json!(-1), json!(1_364_186_219.5)] {
         assert_eq!(
             served
                 .api

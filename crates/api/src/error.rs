@@ -57,8 +57,10 @@ pub(crate) enum Error {
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub(crate) struct FieldError {
     /// Where it is: names joined by dots, as in `checks.check_load.interval`.
+    #[schema(example = "limit")]
     pub(crate) at: String,
     /// What is wrong with it.
+    #[schema(example = "is wrong: 1000 are the most")]
     pub(crate) message: String,
 }
 
@@ -81,12 +83,16 @@ fn in_words(errors: &[FieldError]) -> String {
 pub(crate) struct Problem {
     /// Always `about:blank`: the status says what kind of problem it is.
     #[serde(rename = "type")]
+    #[schema(example = "about:blank")]
     kind: &'static str,
     /// The status in words.
+    #[schema(example = "Bad Request")]
     title: &'static str,
     /// The HTTP status.
+    #[schema(minimum = 400, maximum = 599, example = 400)]
     status: u16,
     /// What is wrong, for people.
+    #[schema(example = "limit is wrong: 1000 are the most")]
     detail: String,
     /// Every field that is wrong.
     errors: Vec<FieldError>,
@@ -287,6 +293,22 @@ pub(crate) struct IfMatch {
     #[param(rename = "If-Match", required = false)]
     if_match: Option<String>,
 }
+
+/// In the description: who looks again may say which version was seen.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Header)]
+#[allow(dead_code)] // a description: `etag` reads it
+pub(crate) struct IfNoneMatch {
+    /// The `ETag` of the version that is known: if it is still so, the answer is 304 without a body.
+    #[param(rename = "If-None-Match", required = false)]
+    if_none_match: Option<String>,
+}
+
+/// In the description: the client has this version already.
+#[derive(IntoResponses)]
+#[response(status = 304, description = "It is as `If-None-Match` says", headers(("ETag" = String, description = "Its version")))]
+#[allow(dead_code)] // a description: `etag` answers it
+pub(crate) struct NotModified;
 
 /// In the description: the path names something that is not there.
 pub(crate) struct Unknown;

@@ -38,6 +38,29 @@ pub(crate) fn time<'de, D: Deserializer<'de>>(value: D) -> Result<Option<DateTim
         .map_err(|_| D::Error::custom("a time is unix seconds"))
 }
 
+/// The most entries of a list that is gathered, since its newest entries are wanted, oldest first.
+const FEW: u32 = 1000;
+
+/// How many entries of such a list are wanted.
+pub(crate) fn few<'de, D: Deserializer<'de>>(value: D) -> Result<Option<u32>, D::Error> {
+    let limit = Option::<u32>::deserialize(value)?;
+    match limit {
+        Some(limit) if limit > FEW => Err(D::Error::custom(format!("{FEW} are the most"))),
+        limit => Ok(limit),
+    }
+}
+
+/// An id behind the `?`: digits only, as they are given out. No sign, though Rust would read one.
+pub(crate) fn id<'de, D: Deserializer<'de>>(value: D) -> Result<Option<i64>, D::Error> {
+    let Some(text) = Option::<String>::deserialize(value)? else {
+        return Ok(None);
+    };
+    let is_id = (1..=18).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit());
+    let id = is_id.then(|| text.parse().ok()).flatten();
+    id.map(Some)
+        .ok_or_else(|| D::Error::custom("an id is 1 to 18 digits"))
+}
+
 impl<S: Send + Sync> FromRequestParts<S> for Client {
     type Rejection = Error;
 

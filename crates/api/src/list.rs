@@ -10,6 +10,7 @@ use tracing::error;
 use utoipa::IntoParams;
 
 use crate::error::Error;
+use crate::extract::id;
 
 /// Rows per statement.
 const PAGE: i64 = 1000;
@@ -23,6 +24,7 @@ pub(crate) struct Part {
     limit: Option<u32>,
     /// Only what comes after the entry with this id.
     #[param(value_type = Option<String>, pattern = "^[0-9]{1,18}$")]
+    #[serde(default, deserialize_with = "id")]
     after: Option<i64>,
 }
 

@@ -4,9 +4,10 @@ mod breaking;
 
 use serde_json::Value;
 use stalker_domain::wire::{API_KEY_HEADER, REGISTER_KEY_HEADER};
-use utoipa::openapi::OpenApi as Document;
 use utoipa::openapi::path::Operation;
+use utoipa::openapi::schema::{AnyOfBuilder, Object, ObjectBuilder, Schema, Type};
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, SecurityRequirement, SecurityScheme};
+use utoipa::openapi::{HeaderBuilder, OpenApi as Document, RefOr};
 use utoipa::{Modify, OpenApi};
 
 use crate::cookie;
@@ -37,7 +38,7 @@ use crate::routes;
         (name = "health", description = "What balancers and supervisors call"),
     ),
     components(schemas(Problem)),
-    modifiers(&Keys)
+    modifiers(&Keys, &Environment)
 )]
 pub(crate) struct Base;
 
@@ -72,6 +73,36 @@ impl Modify for Keys {
     }
 }
 
+/// What the original's agents send of a check's environment. It is accepted and not kept, so no type of ours has it.
+struct Environment;
+
+impl Modify for Environment {
+    fn modify(&self, document: &mut Document) {
+        let schemas = document
+            .components
+            .as_mut()
+            .map(|components| &mut components.schemas);
+        let check = schemas.and_then(|schemas| schemas.get_mut("RegisteredCheck"));
+        let Some(RefOr::T(Schema::Object(check))) = check else {
+            return;
+        };
+        let any = Object::with_type(Type::Object);
+        let empty = ObjectBuilder::new()
+            .schema_type(Type::String)
+            .max_length(Some(0));
+        let environment = AnyOfBuilder::new()
+            .description(Some(
+                "The script's environment, as the original's agents say it: an object, or `\"\"` for none. It is not kept, and in no answer.",
+            ))
+            .item(any)
+            .item(empty)
+            .item(Object::with_type(Type::Null));
+        check
+            .properties
+            .insert("env".to_owned(), environment.into());
+    }
+}
+
 /// The whole description.
 pub(crate) fn document() -> Document {
     let mut document = routes::documented().into_openapi();
@@ -84,6 +115,7 @@ pub(crate) fn document() -> Document {
         ];
         for operation in operations.into_iter().flatten() {
             also_for_sessions(operation);
+            with_what_every_answer_has(operation);
         }
     }
     document
@@ -99,6 +131,33 @@ fn also_for_sessions(operation: &mut Operation) {
             "session",
             [],
         ));
+    }
+}
+
+/// What is so of a status wherever it is answered: `error` adds these headers, and only a body can be too large.
+fn with_what_every_answer_has(operation: &mut Operation) {
+    let answers = &mut operation.responses.responses;
+    if operation.request_body.is_none() {
+        answers.remove("413");
+    }
+    for (status, name, kind, description) in [
+        (
+            "401",
+            "WWW-Authenticate",
+            Type::String,
+            "`ApiKey`, if this is a problem document",
+        ),
+        ("429", "Retry-After", Type::Integer, "Seconds to wait"),
+        ("503", "Retry-After", Type::Integer, "Seconds to wait"),
+    ] {
+        if let Some(RefOr::T(answer)) = answers.get_mut(status) {
+            let header = HeaderBuilder::new()
+                .schema(Some(Object::with_type(kind)))
+                .description(Some(description));
+            answer
+                .headers
+                .insert(name.to_owned(), header.build().into());
+        }
     }
 }
 

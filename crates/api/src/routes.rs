@@ -116,6 +116,7 @@ async fn page(
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Success {
     /// Always true.
+    #[schema(example = true)]
     success: bool,
 }
 

@@ -2,6 +2,11 @@
 
 /// The four statuses of the Nagios plugin interface.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[cfg_attr(
+    feature = "openapi",
+    derive(utoipa::ToSchema),
+    schema(rename_all = "lowercase")
+)]
 pub enum Status {
     /// Exit code 0.
     Ok,

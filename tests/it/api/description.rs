@@ -28,6 +28,39 @@ fn openapi_yaml_is_up_to_date() {
     );
 }
 
+/// As `make check` asks: of the description of today, and of one that promised more.
+#[test]
+fn promises_that_are_not_kept_are_refused_by_name() {
+    let committed =
+        fs::read_to_string(checkout().join("openapi.yaml")).expect("openapi.yaml is committed");
+    let folder = tempfile::tempdir().expect("a temporary folder can be made");
+    let keeps = |name: &str, older: &str| {
+        let file = folder.path().join(name);
+        fs::write(&file, older).expect("a file can be written");
+        let said = Command::new(stalkerd())
+            .args(["openapi", "--keeps"])
+            .arg(file)
+            .output()
+            .expect("stalkerd starts");
+        let text = String::from_utf8_lossy(&said.stderr).into_owned();
+        (said.status.success(), text)
+    };
+    assert_eq!(keeps("same", &committed), (true, String::new()));
+    let promised = committed.replace("operationId: list_hosts", "operationId: all_hosts");
+    assert_ne!(promised, committed);
+    let (is_kept, said) = keeps("more", &promised);
+    assert!(!is_kept, "{said}");
+    assert!(
+        said.contains("GET /hosts is called \"list_hosts\", and was \"all_hosts\""),
+        "{said}"
+    );
+    let (is_kept, said) = keeps("no document", ": :");
+    assert!(
+        !is_kept && said.contains("is no OpenAPI document"),
+        "{said}"
+    );
+}
+
 #[tokio::test]
 async fn every_operation_is_there_with_and_without_a_slash() {
     let served = serve(TestDatabase::new().await).await;

@@ -10,14 +10,18 @@ use super::*;
 #[tokio::test]
 async fn no_password_key_or_token_is_shown() {
     let database = TestDatabase::new().await;
-    let installation = Installation::new(&database).set("log.level", "trace");
+    let installation = Installation::new(&database)
+        .set("log.level", "trace")
+        .set("api.cluster_id", "here")
+        .set("alerts.alert_threshold", 1);
     let mut all = installation.start("all").await;
     let api = all.api();
     let client = reqwest::Client::builder()
         .redirect(Policy::none())
         .build()
         .expect("a client can be made");
-    let [password, wrong, short] = ["password", "wrong", "short"].map(settings::canary);
+    let [password, wrong, short, check_key] =
+        ["password", "wrong", "short", "check_key"].map(settings::canary);
     let mut canaries = vec![
         API_KEY.to_owned(),
         REGISTER_KEY.to_owned(),
@@ -25,9 +29,21 @@ async fn no_password_key_or_token_is_shown() {
         wrong.clone(),
     ];
 
-    // right ones
+    // right ones, of which each answer but the one that gives it is silent
+    let mut texts: Vec<Text> = Vec::new();
+    let mut told = |of: &str, answer: &serde_json::Value, but: &str| {
+        let mut answer = answer.clone();
+        answer.as_object_mut().expect("an object").remove(but);
+        texts.push((of.to_owned(), answer.to_string()));
+    };
     let ann = json!({"username": "ann", "password": password, "role": "admin"});
-    assert_eq!(api.post("/user", &ann).await.0, StatusCode::OK);
+    let (status, made) = api.post("/user", &ann).await;
+    assert_eq!(status, StatusCode::OK);
+    told("POST /user", &made, "");
+    // before she signs in: it would end her session
+    let (status, changed) = api.post("/user/ann", &json!({"password": password})).await;
+    assert_eq!(status, StatusCode::OK);
+    told("POST /user/ann", &changed, "");
     let sign_in = |password: &str| {
         let request = client
             .post(format!("{}/signin", api.url))
@@ -50,6 +66,7 @@ async fn no_password_key_or_token_is_shown() {
             .post("/keys", &json!({"name": access, "access": access}))
             .await;
         let key = made["key"].as_str().expect("a key").to_owned();
+        told("POST /keys", &made, "key");
         api.request(Method::GET, "/checks")
             .header(API_KEY_HEADER, &key)
             .send()
@@ -57,13 +74,41 @@ async fn no_password_key_or_token_is_shown() {
             .expect("the API answers");
         canaries.push(key);
     }
-    let host = json!({"hostname": "web1", "ip": "127.0.0.1", "agent_version": "1", "checks": {"check_a": {"args": "", "interval": 60, "follow_up": 60}}});
+    // nobody listens there
+    let host = json!({"hostname": "web1", "ip": "127.0.0.1", "port": 1, "agent_version": "1", "check_key": check_key,
+        "checks": {"check_a": {"args": "", "interval": 60, "follow_up": 60}}});
     let (_, registered) = api.register(&host).await;
     canaries.push(registered["token"].as_str().expect("a token").to_owned());
-    assert_eq!(api.register(&host).await.0, StatusCode::OK);
+    told("POST /register", &registered, "token");
+    let (status, again) = api.register(&host).await;
+    assert_eq!(status, StatusCode::OK);
+    told("POST /register", &again, "");
+    let pool = database.pool();
+    let check_id: i64 = sqlx::query_scalar("select check_id from checks")
+        .fetch_one(pool)
+        .await
+        .expect("there is one check");
+    for (path, body) in [
+        ("/notes/web1".to_owned(), json!({"note": "disk ordered"})),
+        (
+            "/maintenances".to_owned(),
+            json!({"hosts": ["db"], "lasts": 60, "reason": "new disks"}),
+        ),
+        (
+            format!("/checks/id/{check_id}/owner"),
+            json!({"owner": "ann"}),
+        ),
+        (
+            format!("/checks/id/{check_id}/next"),
+            json!({"next": "now"}),
+        ),
+    ] {
+        let (status, answer) = api.post(&path, &body).await;
+        assert_eq!(status, StatusCode::OK, "{path}: {answer}");
+        told(&path, &answer, "");
+    }
 
     // wrong ones, wherever somebody may put them
-    let mut texts: Vec<Text> = Vec::new();
     let refused = [
         client
             .get(format!("{}/checks", api.url))
@@ -109,7 +154,21 @@ async fn no_password_key_or_token_is_shown() {
     sign_in(&short).await.expect("the API answers");
     canaries.push(short);
 
-    texts.extend(answers(&api).await);
+    until_seen(
+        "an alert",
+        PATIENCE,
+        async || alerts(pool).await,
+        |count| *count > 0,
+    )
+    .await;
+    texts.extend(answers(&api, pool).await);
+    let sessions = client
+        .get(format!("{}/sessions", api.url))
+        .header("cookie", format!("stalker={session}"));
+    let sessions = sessions.send().await.expect("the API answers");
+    let sessions = sessions.text().await.expect("text");
+    assert!(sessions.contains("\"current\":true"), "{sessions}");
+    texts.push(("GET /sessions in a session".to_owned(), sessions));
     for arguments in [
         &["user", "list"][..],
         &["key", "list"],
@@ -120,11 +179,9 @@ async fn no_password_key_or_token_is_shown() {
         let (_, said) = installation.configured_tool(arguments, &[]).await;
         texts.push((arguments.join(" "), said));
     }
-    let hash: String = sqlx::query_scalar("select password_hash from users")
-        .fetch_one(database.pool())
-        .await
-        .expect("there is one user");
-    let in_tables = tables(database.pool()).await;
+    let hashes = hashes(pool).await;
+    assert!(hashes.len() >= 6, "{hashes:?}");
+    let in_tables = tables(pool).await;
     all.process.terminate(PATIENCE).await;
     texts.push(("the log".to_owned(), all.process.output()));
     assert!(
@@ -133,8 +190,29 @@ async fn no_password_key_or_token_is_shown() {
             .any(|(of, text)| of.starts_with("GET /audit") && text.contains("sign_in")),
         "nobody has looked into the audit"
     );
-    // of a password a hash is kept, and nobody is told it
-    are_silent(&texts, &[hash]);
+    // of each a hash is kept, and nobody is told it
+    are_silent(&texts, &hashes);
+    // the key with which an agent is called is kept as it is: nothing else could be sent
+    are_silent(&texts, &[check_key]);
     texts.extend(in_tables);
     are_silent(&texts, &canaries);
+}
+
+/// What is kept of passwords, keys, sessions and tokens, as PostgreSQL writes it.
+async fn hashes(pool: &PgPool) -> Vec<String> {
+    sqlx::query_scalar(
+        "select password_hash from users union all select encode(hash, 'hex') from api_keys
+         union all select encode(hash, 'hex') from sessions
+         union all select encode(token_hash, 'hex') from hosts where token_hash is not null",
+    )
+    .fetch_all(pool)
+    .await
+    .expect("hashes can be read")
+}
+
+async fn alerts(pool: &PgPool) -> i64 {
+    sqlx::query_scalar("select count(*) from alerts")
+        .fetch_one(pool)
+        .await
+        .expect("alerts can be counted")
 }

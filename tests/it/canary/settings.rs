@@ -294,16 +294,7 @@ pub(super) async fn stalkerd(
     let mut command = command(&executables::stalkerd());
     command.arg(tool).arg("--config").arg(config);
     let command = command.envs(environment.iter().copied());
-    ended(Process::start("stalkerd", command)).await
-}
-
-/// The same without any.
-pub(super) async fn stalkerd_with(arguments: &[&str]) -> (bool, String) {
-    let mut command = command(&executables::stalkerd());
-    ended(Process::start("stalkerd", command.args(arguments))).await
-}
-
-async fn ended(mut process: Process) -> (bool, String) {
+    let mut process = Process::start("stalkerd", command);
     let status = process.ended(PATIENCE).await;
     (status.success(), process.output())
 }

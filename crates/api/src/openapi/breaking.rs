@@ -1,20 +1,18 @@
 //! Whether a new description breaks a promise that an older one made: what a client may rely on is still there, and nothing more
-//! is asked of it.
+//! is asked of it. A client may be a program that was generated from the description, so that names and types count too.
+
+mod schemas;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeSet;
 
+use schemas::{Comparison, Sender};
 use serde_json::{Map, Value};
-
-/// Schemas within schemas; ours end long before.
-const DEEPEST: usize = 12;
 
 /// Every promise of `old` that `new` breaks, each with its place.
 pub(crate) fn breaking(old: &Value, new: &Value) -> Vec<String> {
-    let mut found = Comparison {
-        old,
-        new,
-        broken: Vec::new(),
-    };
+    let mut found = Comparison::new(old, new);
     for (path, methods) in entries(&old["paths"]) {
         for (method, operation) in entries(methods) {
             let at = format!("{} {path}", method.to_uppercase());
@@ -24,68 +22,86 @@ pub(crate) fn breaking(old: &Value, new: &Value) -> Vec<String> {
             }
         }
     }
+    found.components();
     found.broken
-}
-
-struct Comparison<'a> {
-    old: &'a Value,
-    new: &'a Value,
-    broken: Vec<String>,
-}
-
-/// Who sends what a schema describes.
-#[derive(Clone, Copy, PartialEq)]
-enum Sender {
-    Client,
-    Server,
 }
 
 impl Comparison<'_> {
     fn operation(&mut self, at: &str, old: &Value, new: &Value) {
-        let named = |operation: &Value| -> Vec<Value> {
+        if old["operationId"] != new["operationId"] {
+            let (was, is) = (&old["operationId"], &new["operationId"]);
+            self.broken
+                .push(format!("{at} is called {is}, and was {was}"));
+        }
+        self.security(at, old, new);
+        self.parameters(at, old, new);
+        self.body(
+            &format!("{at}: request"),
+            &old["requestBody"],
+            &new["requestBody"],
+        );
+        for (status, answer) in entries(&old["responses"]) {
+            let at = format!("{at}: {status}");
+            match new["responses"].get(status) {
+                Some(now) => {
+                    self.contents(&at, answer, now, Sender::Server);
+                    self.headers(&at, answer, now);
+                }
+                // no client relies on being refused
+                None if status.starts_with(['4', '5']) => {}
+                None => self.broken.push(format!("{at} is gone")),
+            }
+        }
+    }
+
+    /// Each way in still leads in: nothing was added to it.
+    fn security(&mut self, at: &str, old: &Value, new: &Value) {
+        let (was, is) = (ways_in(self.old, old), ways_in(self.new, new));
+        for way in &was {
+            if !is.iter().any(|now| now.is_subset(way)) {
+                let way: Vec<&str> = way.iter().map(String::as_str).collect();
+                let way = match way.as_slice() {
+                    [] => "nothing".to_owned(),
+                    schemes => schemes.join(" and "),
+                };
+                self.broken.push(format!("{at}: {way} opens it no more"));
+            }
+        }
+    }
+
+    fn parameters(&mut self, at: &str, old: &Value, new: &Value) {
+        let of = |operation: &Value| {
             operation["parameters"]
                 .as_array()
                 .cloned()
                 .unwrap_or_default()
         };
-        for parameter in named(old) {
-            let is_it = |other: &&Value| {
-                other["name"] == parameter["name"] && other["in"] == parameter["in"]
-            };
-            if named(new).iter().find(is_it).is_none() {
-                self.broken
-                    .push(format!("{at}: the parameter {} is gone", parameter["name"]));
+        let (was, is) = (of(old), of(new));
+        let same = |a: &Value, b: &Value| a["name"] == b["name"] && a["in"] == b["in"];
+        for parameter in &was {
+            let at = format!("{at}: the parameter {}", parameter["name"]);
+            match is.iter().find(|now| same(now, parameter)) {
+                Some(now) => {
+                    self.schema(&at, &parameter["schema"], &now["schema"], Sender::Client, 0)
+                }
+                None => self.broken.push(format!("{at} is gone")),
             }
         }
-        for parameter in named(new) {
-            let was_required = named(old).iter().any(|other| {
-                other["name"] == parameter["name"]
-                    && other["in"] == parameter["in"]
-                    && other["required"] == true
-            });
-            if parameter["required"] == true && !was_required {
+        for parameter in is.iter().filter(|parameter| parameter["required"] == true) {
+            let before = was.iter().find(|before| same(before, parameter));
+            if before.is_none_or(|before| before["required"] != true) {
                 self.broken.push(format!(
                     "{at}: the parameter {} is required now",
                     parameter["name"]
                 ));
             }
         }
-        self.contents(
-            &format!("{at}: request"),
-            &old["requestBody"],
-            &new["requestBody"],
-            Sender::Client,
-        );
-        for (status, answer) in entries(&old["responses"]) {
-            if !status.starts_with('2') {
-                continue;
-            }
-            match new["responses"].get(status) {
-                Some(now) => self.contents(&format!("{at}: {status}"), answer, now, Sender::Server),
-                None => self
-                    .broken
-                    .push(format!("{at}: the answer {status} is gone")),
-            }
+    }
+
+    fn body(&mut self, at: &str, old: &Value, new: &Value) {
+        self.contents(at, old, new, Sender::Client);
+        if new["required"] == true && old["required"] != true {
+            self.broken.push(format!("{at} is required now"));
         }
     }
 
@@ -96,179 +112,55 @@ impl Comparison<'_> {
                 None => self.broken.push(format!("{at}: {kind} is gone")),
             }
         }
-        if sender == Sender::Client && old["content"].is_null() && new["required"] == true {
-            self.broken.push(format!("{at}: a body is required now"));
-        }
     }
 
-    fn schema(&mut self, at: &str, old: &Value, new: &Value, sender: Sender, depth: usize) {
-        let old = resolve(self.old, old);
-        let new = resolve(self.new, new);
-        if depth > DEEPEST || old == new && self.old == self.new {
-            return;
-        }
-        let (was, is) = (types(old), types(new));
-        let is_narrower = match sender {
-            // what was taken is still taken; what is given was given before
-            Sender::Client => !was.is_subset(&is) && !is.is_empty(),
-            Sender::Server => !is.is_subset(&was) && !was.is_empty(),
-        };
-        if is_narrower {
-            self.broken.push(format!("{at} is {is:?}, and was {was:?}"));
-        }
-        for (name, property) in entries(&old["properties"]) {
-            let at = format!("{at}.{name}");
-            match new["properties"].get(name) {
-                Some(now) => self.schema(&at, property, now, sender, depth + 1),
+    fn headers(&mut self, at: &str, old: &Value, new: &Value) {
+        for (name, header) in entries(&old["headers"]) {
+            let at = format!("{at}: the header {name}");
+            match new["headers"].get(name) {
+                Some(now) => self.schema(&at, &header["schema"], &now["schema"], Sender::Server, 0),
                 None => self.broken.push(format!("{at} is gone")),
             }
         }
-        let required = |schema: &Value| -> BTreeSet<String> {
-            let names = schema["required"].as_array().into_iter().flatten();
-            names.filter_map(Value::as_str).map(str::to_owned).collect()
-        };
-        let (before, now) = (required(old), required(new));
-        let (changed, words) = match sender {
-            Sender::Client => (&now - &before, "is required now"),
-            Sender::Server => (&before - &now, "may be absent now"),
-        };
-        for name in changed {
-            if old["properties"].is_object() {
-                self.broken.push(format!("{at}.{name} {words}"));
+    }
+
+    /// Generated clients have a type for each schema, by its name; and a key is shown as it always was.
+    fn components(&mut self) {
+        let (old, new) = (&self.old["components"], &self.new["components"]);
+        for (name, _) in entries(&old["schemas"]) {
+            if new["schemas"].get(name).is_none() {
+                self.broken.push(format!("the schema {name} is gone"));
             }
         }
-        if !old["items"].is_null() {
-            self.schema(
-                &format!("{at}[]"),
-                &old["items"],
-                &new["items"],
-                sender,
-                depth + 1,
-            );
+        for (name, scheme) in entries(&old["securitySchemes"]) {
+            let now = &new["securitySchemes"][name];
+            if ["type", "in", "name", "scheme"]
+                .iter()
+                .any(|key| scheme[key] != now[key])
+            {
+                self.broken
+                    .push(format!("{name} is shown in another way, or is gone"));
+            }
         }
-        if !old["additionalProperties"].is_null() {
-            let (old, new) = (&old["additionalProperties"], &new["additionalProperties"]);
-            self.schema(&format!("{at}{{}}"), old, new, sender, depth + 1);
-        }
+    }
+}
+
+/// Sets of keys, each of which opens an operation; the empty set, if whoever comes may enter.
+fn ways_in(document: &Value, operation: &Value) -> Vec<BTreeSet<String>> {
+    let ways = match operation["security"].as_array() {
+        Some(ways) => Some(ways),
+        None => document["security"].as_array(),
+    };
+    match ways {
+        None => vec![BTreeSet::new()],
+        Some(ways) if ways.is_empty() => vec![BTreeSet::new()],
+        Some(ways) => ways
+            .iter()
+            .map(|way| entries(way).map(|(name, _)| name.clone()).collect())
+            .collect(),
     }
 }
 
 fn entries(value: &Value) -> impl Iterator<Item = (&String, &Value)> {
     value.as_object().into_iter().flat_map(Map::iter)
-}
-
-fn resolve<'a>(document: &'a Value, schema: &'a Value) -> &'a Value {
-    match schema["$ref"].as_str().and_then(|to| to.strip_prefix('#')) {
-        Some(pointer) => document.pointer(pointer).unwrap_or(&Value::Null),
-        None => schema,
-    }
-}
-
-fn types(schema: &Value) -> BTreeSet<&str> {
-    match &schema["type"] {
-        Value::String(one) => BTreeSet::from([one.as_str()]),
-        Value::Array(several) => several.iter().filter_map(Value::as_str).collect(),
-        _ => BTreeSet::new(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    fn document() -> Value {
-        json!({
-            "paths": {"/hosts": {"post": {
-                "parameters": [{"name": "limit", "in": "query"}],
-                "requestBody": {"required": true, "content": {"application/json": {"schema": {"$ref": "#/components/schemas/New"}}}},
-                "responses": {"200": {"content": {"application/json": {"schema": {
-                    "type": "object", "required": ["hosts"],
-                    "properties": {"hosts": {"type": "array", "items": {"$ref": "#/components/schemas/Host"}}},
-                }}}}, "404": {}},
-            }}},
-            "components": {"schemas": {
-                "New": {"type": "object", "required": ["name"], "properties": {"name": {"type": "string"}, "ip": {"type": ["string", "null"]}}},
-                "Host": {"type": "object", "required": ["id"], "properties": {"id": {"type": "string"}, "ip": {"type": "string"}}},
-            }},
-        })
-    }
-
-    /// What is said of a document in which the value at `pointer` was replaced, or removed.
-    fn said(pointer: &str, value: Option<Value>) -> String {
-        let (old, mut new) = (document(), document());
-        match value {
-            Some(value) => *new.pointer_mut(pointer).expect("it is there") = value,
-            None => {
-                let (parent, name) = pointer.rsplit_once('/').expect("a pointer");
-                let parent = new.pointer_mut(parent).and_then(Value::as_object_mut);
-                parent
-                    .expect("it is there")
-                    .remove(&name.replace("~1", "/"));
-            }
-        }
-        breaking(&old, &new).join("; ")
-    }
-
-    #[test]
-    fn promises_are_kept_or_named() {
-        let host = "/components/schemas/Host";
-        let new = "/components/schemas/New";
-        let operation = "/paths/~1hosts/post";
-        for (pointer, value, expected) in [
-            ("/paths/~1hosts".to_owned(), None, "POST /hosts is gone"),
-            (
-                format!("{operation}/parameters"),
-                Some(json!([])),
-                "POST /hosts: the parameter \"limit\" is gone",
-            ),
-            (
-                format!("{operation}/parameters"),
-                Some(json!([{"name": "limit", "in": "query", "required": true}])),
-                "POST /hosts: the parameter \"limit\" is required now",
-            ),
-            (
-                format!("{operation}/responses/200"),
-                None,
-                "POST /hosts: the answer 200 is gone",
-            ),
-            (
-                format!("{host}/properties/ip"),
-                None,
-                "POST /hosts: 200.hosts[].ip is gone",
-            ),
-            (
-                format!("{host}/required"),
-                Some(json!([])),
-                "POST /hosts: 200.hosts[].id may be absent now",
-            ),
-            (
-                format!("{host}/properties/ip/type"),
-                Some(json!(["string", "null"])),
-                "POST /hosts: 200.hosts[].ip is {\"null\", \"string\"}, and was {\"string\"}",
-            ),
-            (
-                format!("{new}/required"),
-                Some(json!(["name", "ip"])),
-                "POST /hosts: request.ip is required now",
-            ),
-            (
-                format!("{new}/properties/ip/type"),
-                Some(json!("string")),
-                "POST /hosts: request.ip is {\"string\"}, and was {\"null\", \"string\"}",
-            ),
-            // what asks for less, and gives more
-            (format!("{new}/required"), Some(json!([])), ""),
-            (format!("{host}/required"), Some(json!(["id", "ip"])), ""),
-            (format!("{operation}/responses/404"), None, ""),
-            (
-                format!("{new}/properties/name/type"),
-                Some(json!(["string", "null"])),
-                "",
-            ),
-        ] {
-            assert_eq!(said(&pointer, value), expected, "{pointer}");
-        }
-    }
 }

@@ -15,7 +15,7 @@ use utoipa_axum::routes;
 use crate::App;
 use crate::access::ScopedViewer;
 use crate::error::{Error, Failures, Unknown};
-use crate::extract::{Path, Query, time};
+use crate::extract::{Path, Query, id, time};
 use crate::list::{self, Part};
 
 pub(crate) fn routes() -> OpenApiRouter<App> {
@@ -31,42 +31,55 @@ struct Alert {
     #[schema(example = "41")]
     id: String,
     /// Of a `check`, of a `host` that cannot be reached, or a `flood` of alerts.
-    #[schema(example = "check")]
+    #[schema(value_type = Kind)]
     kind: String,
     /// The flood that stands for it.
+    #[schema(required, example = json!(null))]
     parent: Option<String>,
     /// The check's id; null for a host or a flood.
+    #[schema(required, example = "17")]
     cid: Option<String>,
     /// The host's name at that time; empty for a flood of several hosts.
     #[schema(example = "web1")]
     hostname: String,
     /// The host's address at that time.
+    #[schema(example = "10.0.0.7")]
     ip: String,
     /// The check's name at that time; empty for a host or a flood.
     #[schema(example = "check_load")]
     check: String,
     /// 0 never notifies, 1 most urgent, 2.
+    #[schema(minimum = 0, maximum = 2, example = 1)]
     priority: i16,
-    /// `warning`, `critical`, `unknown`; of a host `unreachable`; of a flood null.
-    #[schema(example = "critical")]
+    /// `warning`, `critical`, `unknown`, and `ok` while it flaps; of a host `unreachable`; of a flood null.
+    #[schema(required, value_type = Option<AlertState>)]
     state: Option<&'static str>,
     /// Failing runs in a row.
+    #[schema(example = 3)]
     fail_count: i32,
     /// First line of the output.
+    #[schema(example = "CRITICAL - load average: 9.0, 8.0, 7.0")]
     out: String,
     /// When it opened, unix seconds.
+    #[schema(example = 1_364_186_204)]
     opened: i64,
     /// When it closed, unix seconds; null while it is open.
+    #[schema(required, example = json!(null))]
     closed: Option<i64>,
     /// Why it closed.
+    #[schema(required, example = json!(null))]
     close_reason: Option<String>,
     /// It tells of the flapping itself.
+    #[schema(example = false)]
     flapping: bool,
     /// Why it is not being told now; null if it is, or is over.
+    #[schema(required, value_type = Option<Suppression>)]
     suppression: Option<String>,
     /// Who takes care of its check; empty for nobody.
+    #[schema(example = "")]
     owner: String,
     /// The channels that it concerns.
+    #[schema(example = json!(["pager"]))]
     channels: Vec<String>,
 }
 
@@ -81,15 +94,39 @@ struct Alerts {
 #[derive(Serialize, ToSchema)]
 struct Event {
     /// When, unix seconds.
+    #[schema(example = 1_364_186_204)]
     time: i64,
     /// To which channel; null to the alert itself.
+    #[schema(required, example = "pager")]
     channel: Option<String>,
-    /// `changed` (the state of its check), `opened`, `target`, `not a target`, `suppressed`, `not suppressed`, `owed`, `attempt`, `refused`, `dropped`, `superseded`,
-    /// `closed`, or `waits` for what is to come.
-    #[schema(example = "opened")]
+    /// What happened.
+    #[schema(value_type = EventKind)]
     event: String,
     /// Why, in words.
+    #[schema(example = "trigger 1")]
     why: String,
+}
+
+/// What happened to an alert; `waits` is what is still to come.
+#[derive(ToSchema)]
+#[allow(dead_code)] // a description: the database says it in these words
+#[schema(rename_all = "lowercase")]
+enum EventKind {
+    Opened,
+    Changed,
+    Target,
+    #[schema(rename = "not a target")]
+    NotATarget,
+    Suppressed,
+    #[schema(rename = "not suppressed")]
+    NotSuppressed,
+    Owed,
+    Attempt,
+    Refused,
+    Dropped,
+    Superseded,
+    Closed,
+    Waits,
 }
 
 /// An alert with its story.
@@ -104,6 +141,7 @@ struct AlertStory {
 /// What an alert can be of.
 #[derive(Debug, Clone, Copy, Deserialize, Serialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
+#[schema(as = AlertKind)]
 enum Kind {
     Check,
     Host,
@@ -113,7 +151,19 @@ enum Kind {
 /// How bad it can be.
 #[derive(Debug, Clone, Copy, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
-enum AlertStatus {
+pub(super) enum AlertStatus {
+    Warning,
+    Critical,
+    Unknown,
+    Unreachable,
+}
+
+/// What an alert can show.
+#[derive(ToSchema)]
+#[allow(dead_code)] // a description: names of statuses, and one more
+#[schema(rename_all = "lowercase")]
+enum AlertState {
+    Ok,
     Warning,
     Critical,
     Unknown,
@@ -160,13 +210,14 @@ struct Filter {
     suppression: Option<Suppression>,
     /// Members of this flood.
     #[param(value_type = Option<String>, pattern = "^[0-9]{1,18}$")]
+    #[serde(default, deserialize_with = "id")]
     parent: Option<i64>,
     /// Opened since then, unix seconds.
-    #[param(value_type = Option<f64>, minimum = 0, maximum = 253_402_300_799_u64)]
+    #[param(value_type = Option<f64>, minimum = 0, exclusive_maximum = 253_402_300_800_u64)]
     #[serde(default, deserialize_with = "time")]
     from: Option<DateTime<Utc>>,
     /// Opened before then, unix seconds.
-    #[param(value_type = Option<f64>, minimum = 0, maximum = 253_402_300_799_u64)]
+    #[param(value_type = Option<f64>, minimum = 0, exclusive_maximum = 253_402_300_800_u64)]
     #[serde(default, deserialize_with = "time")]
     to: Option<DateTime<Utc>>,
 }

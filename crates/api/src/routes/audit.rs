@@ -27,15 +27,19 @@ struct Entry {
     #[schema(example = "512")]
     id: String,
     /// When, unix seconds.
+    #[schema(example = 1_364_186_204)]
     time: i64,
     /// `user`, `key`, `agent` (by its host's name) or `command` (on a server, by its user there).
+    #[schema(value_type = ActorKind)]
     actor_kind: String,
     /// Which user or key; null for others. Names of keys are not unique.
+    #[schema(required, example = "7")]
     actor_id: Option<String>,
     /// Their name.
     #[schema(example = "ann")]
     actor: String,
     /// The IP address; of a command the name of its machine.
+    #[schema(example = "10.0.0.1")]
     address: String,
     /// An operation of this document, or a command's words.
     #[schema(example = "set_suspension")]
@@ -44,9 +48,23 @@ struct Entry {
     #[schema(example = "check 17")]
     subject: String,
     /// What was so before; null if there was nothing.
+    #[schema(required, example = json!({"suspended": false}))]
     before: Option<Value>,
     /// What is so since; null if nothing is left.
+    #[schema(required, example = json!({"suspended": true}))]
     after: Option<Value>,
+}
+
+/// Who can do something.
+#[derive(ToSchema)]
+#[allow(dead_code)] // a description: the database keeps these words
+#[schema(rename_all = "lowercase")]
+enum ActorKind {
+    User,
+    Key,
+    Agent,
+    Command,
+    Nobody,
 }
 
 /// Entries, in the order in which they were written.
@@ -67,11 +85,11 @@ struct Filter {
     /// Of what was done to this.
     subject: Option<String>,
     /// Since then, unix seconds.
-    #[param(value_type = Option<f64>, minimum = 0, maximum = 253_402_300_799_u64)]
+    #[param(value_type = Option<f64>, minimum = 0, exclusive_maximum = 253_402_300_800_u64)]
     #[serde(default, deserialize_with = "time")]
     from: Option<DateTime<Utc>>,
     /// Before then, unix seconds.
-    #[param(value_type = Option<f64>, minimum = 0, maximum = 253_402_300_799_u64)]
+    #[param(value_type = Option<f64>, minimum = 0, exclusive_maximum = 253_402_300_800_u64)]
     #[serde(default, deserialize_with = "time")]
     to: Option<DateTime<Utc>>,
 }

@@ -12,6 +12,7 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use super::alerts::AlertStatus;
 use crate::App;
 use crate::access::{Operator, Viewer};
 use crate::error::{Error, Failures, Problem, Unknown};
@@ -33,29 +34,41 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
 #[derive(Serialize, ToSchema)]
 struct Channel {
     /// Its name; of one of several recipients `NAME/RECIPIENT`.
+    #[schema(example = "pager")]
     name: String,
     /// The code that speaks its protocol.
+    #[schema(example = "pagerduty")]
     provider: String,
     /// Where it leads, without what is secret.
+    #[schema(example = "https://events.pagerduty.com/(hidden)")]
     address: String,
     /// The configured channel of which this is one recipient.
+    #[schema(required, example = json!(null))]
     part_of: Option<String>,
     /// In front of incident keys.
+    #[schema(example = "")]
     prefix: String,
     /// The channel that is told what this one does not take.
+    #[schema(required, example = "mail")]
     fallback: Option<String>,
     /// Since when it is no longer configured, unix seconds; kept while alerts concern it.
+    #[schema(required, example = json!(null))]
     retired: Option<i64>,
     /// Since when nothing is sent there, unix seconds: its receiver said that it is gone for good. Other settings, or a
     /// test that is accepted, enable it again.
+    #[schema(required, example = json!(null))]
     disabled: Option<i64>,
     /// What the receiver said.
+    #[schema(required, example = json!(null))]
     disabled_why: Option<String>,
     /// Notifications that wait, or are being sent.
+    #[schema(minimum = 0, example = 0)]
     pending: i64,
     /// Notifications that were refused for good, and that another try could still deliver.
+    #[schema(minimum = 0, example = 0)]
     dead_letters: i64,
     /// When it accepted something for the last time, unix seconds.
+    #[schema(required, example = 1_364_186_204)]
     last_accepted: Option<i64>,
 }
 
@@ -87,12 +100,15 @@ async fn list_channels(_: Viewer, State(app): State<App>) -> Result<Json<Channel
 #[derive(Serialize, ToSchema)]
 struct AlertRoute {
     /// From 1, in the order in which they are asked.
+    #[schema(minimum = 1, example = 1)]
     position: usize,
     /// What an alert must be like.
     r#match: Match,
     /// Who is told.
+    #[schema(example = json!(["pager"]))]
     channels: Vec<String>,
     /// Later routes are asked as well.
+    #[schema(example = false)]
     r#continue: bool,
 }
 
@@ -100,16 +116,22 @@ struct AlertRoute {
 #[derive(Serialize, ToSchema)]
 struct Match {
     /// Names of hosts.
+    #[schema(required, example = json!(["web*"]))]
     host: Option<Vec<String>>,
     /// Roles, one of which the host must have.
+    #[schema(required, example = json!(null))]
     role: Option<Vec<String>>,
     /// Names of checks.
+    #[schema(required, example = json!(null))]
     check: Option<Vec<String>>,
     /// How the check is probed.
+    #[schema(required, example = json!(null))]
     kind: Option<Vec<String>>,
     /// 1, 2.
+    #[schema(required, example = json!([1]))]
     priority: Option<Vec<i16>>,
     /// `warning`, `critical`, `unknown`; of a host `unreachable`.
+    #[schema(required, value_type = Option<Vec<AlertStatus>>)]
     status: Option<Vec<String>>,
 }
 
@@ -141,14 +163,19 @@ async fn list_alert_routes(_: Viewer, State(app): State<App>) -> Result<Json<Ale
 #[derive(Serialize, ToSchema)]
 struct Tested {
     /// The receiver has taken it.
+    #[schema(example = true)]
     accepted: bool,
     /// From the beginning to the answer.
+    #[schema(required, example = 120)]
     latency_ms: Option<i32>,
     /// HTTP status, or what the protocol has in its place; null without an answer.
+    #[schema(required, example = 202)]
     status_code: Option<i32>,
     /// Why it was not accepted.
+    #[schema(required, example = json!(null))]
     error: Option<String>,
     /// The beginning of the receiver's answer.
+    #[schema(required, example = "{\"status\": \"success\"}")]
     answer: Option<String>,
 }
 
@@ -160,7 +187,7 @@ struct Tested {
     post,
     path = "/channels/{name}/test",
     tag = "channels",
-    params(("name" = String, Path, description = "Name of the channel; a `/` in it is written `%2F`")),
+    params(("name" = String, Path, description = "Name of the channel; a `/` in it is written `%2F`", example = "pager")),
     security(("api_key" = [])),
     responses(
         (status = 200, description = "How it ended, accepted or not", body = Tested),

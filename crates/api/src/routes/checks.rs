@@ -148,7 +148,7 @@ async fn list_checks(
     get,
     path = "/checks/host/{host}",
     tag = "checks",
-    params(("host" = String, Path, description = "Name or address of the host"), Part),
+    params(("host" = String, Path, description = "Name or address of the host", example = "web1"), Part),
     security(("api_key" = [])),
     responses((status = 200, description = "Its checks, streamed", body = Checks), Unknown, Failures)
 )]
@@ -173,7 +173,7 @@ async fn list_checks_of_host(
     get,
     path = "/checks/state/{state}",
     tag = "checks",
-    params(("state" = inline(StateName), Path, description = "`alerting`, `pending`, `in_maintenance` or `suspended`"), Hardness, Part),
+    params(("state" = inline(StateName), Path, description = "`alerting`, `pending`, `in_maintenance` or `suspended`", example = "alerting"), Hardness, Part),
     security(("api_key" = [])),
     responses((status = 200, description = "Its checks under the state's name, streamed", body = ChecksInState), Failures)
 )]
@@ -216,7 +216,7 @@ pub(super) fn state_named(state: &str, hard: bool) -> Result<CheckState, Error> 
     get,
     path = "/checks/id/{id}",
     tag = "checks",
-    params(("id" = String, Path, description = "Id of the check")),
+    params(("id" = String, Path, description = "Id of the check", example = "17")),
     security(("api_key" = [])),
     responses((status = 200, description = "The check", body = OneCheck), Unknown, Failures)
 )]
@@ -236,7 +236,7 @@ async fn get_check(
     delete,
     path = "/checks/id/{id}",
     tag = "checks",
-    params(("id" = String, Path, description = "Id of the check")),
+    params(("id" = String, Path, description = "Id of the check", example = "17")),
     security(("api_key" = [])),
     responses((status = 200, description = "Deleted", body = Success), Unknown, Failures)
 )]
@@ -262,7 +262,7 @@ async fn delete_check(
     get,
     path = "/checks/id/{id}/next",
     tag = "checks",
-    params(("id" = String, Path, description = "Id of the check")),
+    params(("id" = String, Path, description = "Id of the check", example = "17")),
     security(("api_key" = [])),
     responses((status = 200, description = "The check; `next` is the time", body = OneCheck), Unknown, Failures)
 )]
@@ -295,7 +295,7 @@ enum NextTime {
 /// Unix seconds.
 #[derive(ToSchema)]
 #[allow(dead_code)] // a description, as above
-#[schema(minimum = 0, maximum = 253_402_300_799_u64)]
+#[schema(exclusive_maximum = 253_402_300_800_u64)]
 struct UnixTime(f64);
 
 /// At once.
@@ -313,7 +313,7 @@ enum Now {
     post,
     path = "/checks/id/{id}/next",
     tag = "checks",
-    params(("id" = String, Path, description = "Id of the check")),
+    params(("id" = String, Path, description = "Id of the check", example = "17")),
     request_body = NextRun,
     security(("api_key" = [])),
     responses((status = 200, description = "It will run then", body = Success), Unknown, Failures)
@@ -341,7 +341,7 @@ async fn set_next_run(
     get,
     path = "/checks/id/{id}/suspended",
     tag = "checks",
-    params(("id" = String, Path, description = "Id of the check")),
+    params(("id" = String, Path, description = "Id of the check", example = "17")),
     security(("api_key" = [])),
     responses((status = 200, description = "The check; `suspended` tells", body = OneCheck), Unknown, Failures)
 )]
@@ -368,7 +368,7 @@ struct Suspension {
     post,
     path = "/checks/id/{id}/suspended",
     tag = "checks",
-    params(("id" = String, Path, description = "Id of the check")),
+    params(("id" = String, Path, description = "Id of the check", example = "17")),
     request_body = Suspension,
     security(("api_key" = [])),
     responses((status = 200, description = "It is so", body = Success), Unknown, Failures)
@@ -463,9 +463,9 @@ pub(super) fn unknown(id: &str) -> Error {
     Error::NotFound(format!("no check has the id {id:?}"))
 }
 
-/// `None` is now.
+/// `None` is now, and so is what is long past.
 fn next_time(next: &Value) -> Result<Option<DateTime<Utc>>, Error> {
-    if next == "now" {
+    if next == "now" || next.as_f64().is_some_and(|seconds| seconds < 0.0) {
         return Ok(None);
     }
     unix(next).map(Some).map_err(|_| {

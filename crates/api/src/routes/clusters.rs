@@ -29,6 +29,7 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
 #[derive(Serialize, ToSchema)]
 struct Cluster {
     /// Its URL.
+    #[schema(example = "https://other.example.net")]
     host: String,
 }
 
@@ -63,7 +64,7 @@ async fn list_clusters(_: Viewer) -> Json<Clusters> {
     path = "/global/{cluster}/checks/state/{state}",
     tag = "cluster",
     params(
-        ("cluster" = String, Path, description = "Id of the cluster"),
+        ("cluster" = String, Path, description = "Id of the cluster", example = "here"),
         ("state" = inline(StateName), Path, description = "`alerting`, `pending`, `in_maintenance` or `suspended`", example = "alerting"),
         Part,
     ),

@@ -20,8 +20,16 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
 #[derive(Serialize, ToSchema)]
 struct Health {
     /// Always `ok`.
-    #[schema(example = "ok")]
+    #[schema(value_type = Fine)]
     status: &'static str,
+}
+
+/// The one word of what is well.
+#[derive(ToSchema)]
+#[allow(dead_code)] // a description
+#[schema(rename_all = "lowercase")]
+pub(super) enum Fine {
+    Ok,
 }
 
 /// Whether this process lives

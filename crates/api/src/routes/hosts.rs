@@ -31,25 +31,47 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
 #[derive(Serialize, ToSchema)]
 struct Host {
     /// Opaque; what `after` takes.
+    #[schema(example = "5")]
     id: String,
     /// Its name, unique in a cluster.
+    #[schema(example = "web1")]
     hostname: String,
     /// Where its agent is called.
+    #[schema(example = "10.0.0.7")]
     ip: String,
     /// The port on which its agent listens.
+    #[schema(minimum = 1, maximum = 65535, example = 5050)]
     port: i32,
     /// Its labels.
+    #[schema(example = json!(["server"]))]
     roles: Vec<String>,
     /// What its agent calls itself; null for the original's.
+    #[schema(required, example = "1.0.0")]
     agent_version: Option<String>,
     /// The certificate that its agent must show: lower-case hex SHA-256 of it; null until one is known.
+    #[schema(
+        required,
+        pattern = "^[0-9a-f]{64}$",
+        example = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
+    )]
     cert_sha256: Option<String>,
     /// How that certificate became known: `registered` or `first_seen`.
+    #[schema(required, value_type = Option<CertOrigin>)]
     cert_origin: Option<String>,
     /// Its agent has a token of its own: nobody else can register by this name. The original's agents have none.
+    #[schema(example = true)]
     has_token: bool,
     /// Its checks by name, as they hold.
     checks: BTreeMap<String, RegisteredCheck>,
+}
+
+/// How a certificate can have become known.
+#[derive(ToSchema)]
+#[allow(dead_code)] // a description: the database keeps these words
+#[schema(rename_all = "snake_case")]
+pub(super) enum CertOrigin {
+    Registered,
+    FirstSeen,
 }
 
 /// Hosts, in the order of their ids.
@@ -156,7 +178,7 @@ async fn list_hosts(
     get,
     path = "/hosts/{host}",
     tag = "hosts",
-    params(("host" = String, Path, description = "Name or address of the host")),
+    params(("host" = String, Path, description = "Name or address of the host", example = "web1")),
     security(("api_key" = [])),
     responses(
         (status = 200, description = "The host with its checks", body = Host),
@@ -183,7 +205,7 @@ async fn get_host(
     delete,
     path = "/hosts/{host}",
     tag = "hosts",
-    params(("host" = String, Path, description = "Name or address of the host")),
+    params(("host" = String, Path, description = "Name or address of the host", example = "web1")),
     security(("api_key" = [])),
     responses(
         (status = 200, description = "Deleted", body = Success),

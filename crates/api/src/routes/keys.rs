@@ -38,19 +38,25 @@ struct Key {
     #[schema(example = "grafana")]
     name: String,
     /// `viewer`, `operator`, `admin`, or `register`, with which agents register and nothing else can be done.
-    #[schema(example = "viewer")]
+    #[schema(value_type = Opens)]
     access: String,
     /// It sees and steers only hosts with one of these roles; null for all.
+    #[schema(required, example = json!(["web"]))]
     scope: Option<Vec<String>>,
     /// Who made it; empty for that of the configuration.
+    #[schema(example = "ann")]
     made_by: String,
     /// When it was made, unix seconds.
+    #[schema(example = 1_364_186_204)]
     created: i64,
     /// When it ends, or has ended, unix seconds; null for never.
+    #[schema(required, example = json!(null))]
     expires: Option<i64>,
     /// When it was last used, unix seconds, to the minute; null for never.
+    #[schema(required, example = 1_364_186_160)]
     last_used: Option<i64>,
     /// When it was revoked, unix seconds; null while it was not.
+    #[schema(required, example = json!(null))]
     revoked: Option<i64>,
 }
 
@@ -65,6 +71,7 @@ struct Keys {
 #[derive(ToSchema)]
 #[allow(dead_code)] // a description: the body is read by hand, so that all mistakes are named
 #[serde(rename_all = "lowercase")]
+#[schema(as = KeyAccess)]
 enum Opens {
     Viewer,
     Operator,
@@ -85,7 +92,7 @@ struct NewKey {
     #[schema(min_items = 1)]
     scope: Option<Vec<String>>,
     /// When it ends, unix seconds. Absent: never.
-    #[schema(minimum = 0, maximum = 253_402_300_799_u64)]
+    #[schema(minimum = 0, exclusive_maximum = 253_402_300_800_u64)]
     expires: Option<f64>,
 }
 
@@ -93,6 +100,7 @@ struct NewKey {
 #[derive(Serialize, ToSchema)]
 struct Made {
     /// Opaque.
+    #[schema(example = "7")]
     id: String,
     /// The key itself. It is shown here and never again.
     #[schema(example = "stk_…")]

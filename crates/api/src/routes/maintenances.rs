@@ -16,7 +16,7 @@ use utoipa_axum::routes;
 
 use super::Success;
 use crate::access::{Operator, Viewer};
-use crate::error::{Error, Failures, IfMatch, Problem, Unknown};
+use crate::error::{Error, Failures, IfMatch, IfNoneMatch, NotModified, Problem, Unknown};
 use crate::extract::{Body, Path, Query};
 use crate::fields::{self, Fields, integer, short, shorts, unix};
 use crate::{App, etag};
@@ -45,17 +45,22 @@ struct Maintenance {
     #[schema(example = "3")]
     id: String,
     /// When it begins, unix seconds.
+    #[schema(example = 1_364_186_204)]
     starts: i64,
     /// When it is over, unix seconds.
+    #[schema(example = 1_364_189_804)]
     ends: i64,
     /// `coming`, `now` or `over`.
-    #[schema(example = "now")]
+    #[schema(value_type = Phase)]
     phase: String,
     /// Names of hosts; `*` stands for any text and `?` for one character.
+    #[schema(required, example = json!(["web*"]))]
     hosts: Option<Vec<String>>,
     /// Roles, one of which the host must have.
+    #[schema(required, example = json!(null))]
     roles: Option<Vec<String>>,
     /// Names of checks.
+    #[schema(required, example = json!(null))]
     checks: Option<Vec<String>>,
     /// Who declared it.
     #[schema(example = "ann")]
@@ -63,6 +68,16 @@ struct Maintenance {
     /// What for.
     #[schema(example = "new disks")]
     reason: String,
+}
+
+/// How a maintenance stands to the present.
+#[derive(ToSchema)]
+#[allow(dead_code)] // a description: the database says it in these words
+#[schema(as = MaintenancePhase, rename_all = "lowercase")]
+enum Phase {
+    Coming,
+    Now,
+    Over,
 }
 
 /// Maintenances, in the order of their start.
@@ -78,6 +93,7 @@ struct Declared {
     /// As it is.
     maintenance: Maintenance,
     /// How many of today's checks it matches; none may be a mistake.
+    #[schema(minimum = 0, example = 12)]
     reach: i64,
 }
 
@@ -96,10 +112,10 @@ struct Filter {
 #[allow(dead_code)] // a description: the body is read by hand, so that all mistakes are named
 struct NewMaintenanceBody {
     /// When it begins, unix seconds. Absent: now.
-    #[schema(minimum = 0, maximum = 253_402_300_799_u64)]
+    #[schema(minimum = 0, exclusive_maximum = 253_402_300_800_u64)]
     starts: Option<f64>,
     /// When it is over, unix seconds.
-    #[schema(minimum = 0, maximum = 253_402_300_799_u64)]
+    #[schema(minimum = 0, exclusive_maximum = 253_402_300_800_u64)]
     ends: Option<f64>,
     /// Instead of `ends`: seconds that it lasts.
     #[schema(minimum = 1, maximum = 315_360_000, example = 3600)]
@@ -120,7 +136,7 @@ struct NewMaintenanceBody {
 #[allow(dead_code)] // a description, as above
 struct MaintenanceChange {
     /// When it is over, unix seconds, in the future.
-    #[schema(minimum = 0, maximum = 253_402_300_799_u64)]
+    #[schema(minimum = 0, exclusive_maximum = 253_402_300_800_u64)]
     ends: f64,
 }
 
@@ -187,10 +203,11 @@ async fn create_maintenance(
     get,
     path = "/maintenances/{id}",
     tag = "maintenances",
-    params(("id" = String, Path, description = "Id of the maintenance", example = "3")),
+    params(("id" = String, Path, description = "Id of the maintenance", example = "3"), IfNoneMatch),
     security(("api_key" = [])),
     responses(
         (status = 200, description = "The maintenance", body = Maintenance, headers(("ETag" = String, description = "Its version"))),
+        NotModified,
         Unknown,
         Failures,
     )

@@ -14,11 +14,9 @@ use super::{Success, hosts};
 use crate::App;
 use crate::access::{ScopedOperator, ScopedViewer};
 use crate::error::{Error, Failures, Unknown};
-use crate::extract::{Body, Path, Query};
+use crate::extract::{Body, Path, Query, few};
 use crate::fields::{self, short};
 
-/// The most entries in one answer: this list is gathered, since its newest entries are wanted, oldest first.
-const MOST: u32 = 1000;
 /// Characters of a name.
 const LONGEST_NAME: usize = 100;
 /// Characters of a note.
@@ -41,8 +39,10 @@ struct Note {
     #[schema(example = "disk ordered")]
     note: String,
     /// When, unix seconds.
+    #[schema(example = 1_364_186_204)]
     ts: i64,
     /// The names of the checks that were failing then.
+    #[schema(example = json!(["check_disk"]))]
     alerting: Vec<String>,
 }
 
@@ -59,6 +59,7 @@ struct Notes {
 struct Length {
     /// At most so many of the newest; 1000 is the most.
     #[param(minimum = 0, maximum = 1000, default = 50)]
+    #[serde(default, deserialize_with = "few")]
     limit: Option<u32>,
 }
 
@@ -93,7 +94,7 @@ async fn list_notes(
 ) -> Result<Json<Notes>, Error> {
     let host_id = hosts::find_id(&app, &host, &caller).await?;
     let hostname = hosts::name(&app, host_id, &host).await?;
-    let limit = i64::from(limit.unwrap_or(50).min(MOST));
+    let limit = i64::from(limit.unwrap_or(50));
     let notes = notes::last(&app.pool, &hostname, limit).await?;
     Ok(Json(Notes {
         notes: notes.into_iter().map(Note::from).collect(),

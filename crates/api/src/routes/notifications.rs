@@ -15,7 +15,7 @@ use super::Success;
 use crate::App;
 use crate::access::{Operator, ScopedViewer};
 use crate::error::{Error, Failures, Problem, Unknown};
-use crate::extract::{Path, Query};
+use crate::extract::{Path, Query, id};
 use crate::list::{self, Part};
 
 pub(crate) fn routes() -> OpenApiRouter<App> {
@@ -28,54 +28,86 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
 #[derive(Serialize, ToSchema)]
 struct Notification {
     /// Opaque; what `after` takes.
+    #[schema(example = "73")]
     id: String,
     /// The alert that it tells of.
+    #[schema(example = "41")]
     alert: String,
     /// The host's name at that time; empty for a flood of several hosts.
+    #[schema(example = "web1")]
     hostname: String,
     /// The check's name at that time; empty if it is of a host, or of a flood.
+    #[schema(example = "check_load")]
     check: String,
     /// Whom it is for.
+    #[schema(example = "pager")]
     channel: String,
     /// `trigger`, `repeat`, `resolve` or `acknowledge`.
+    #[schema(value_type = NotificationKind)]
     kind: String,
     /// The how many-th of its kind.
+    #[schema(example = 1)]
     n: i32,
     /// The incident's key: the same for every attempt, and for the resolve of its trigger.
+    #[schema(example = "web1:check_load:41")]
     key: String,
     /// `pending`, `sending`, `accepted`, `refused` (for good), `dropped` (nobody needs it any more) or `superseded` (the
     /// resolve tells of it).
+    #[schema(value_type = NotificationState)]
     state: String,
     /// Why it was not accepted; while it waits, what for. Null if it was accepted.
+    #[schema(required, example = json!(null))]
     reason: Option<String>,
     /// When it was owed, unix seconds.
+    #[schema(example = 1_364_186_204)]
     created: i64,
     /// When it is tried next, unix seconds; null unless it waits.
+    #[schema(required, example = json!(null))]
     next: Option<i64>,
     /// When it was over, unix seconds; null while it is not.
+    #[schema(required, example = 1_364_186_205)]
     settled: Option<i64>,
     /// The receiver may have it, for all that is known.
+    #[schema(example = true)]
     may_have_arrived: bool,
     /// Every try to send it, in their order.
     attempts: Vec<Attempt>,
+}
+
+/// What a notification can say.
+#[derive(ToSchema)]
+#[allow(dead_code)] // a description: the database keeps these words
+#[schema(rename_all = "lowercase")]
+enum NotificationKind {
+    Trigger,
+    Repeat,
+    Resolve,
+    Acknowledge,
 }
 
 /// One try to send a notification.
 #[derive(Serialize, ToSchema)]
 struct Attempt {
     /// Which one it was, from 1.
+    #[schema(minimum = 1, example = 1)]
     n: i32,
     /// When it began, unix seconds.
+    #[schema(example = 1_364_186_204)]
     time: i64,
     /// From the beginning to the answer; null while it is under way.
+    #[schema(required, example = 120)]
     latency_ms: Option<i32>,
     /// HTTP status, or what the protocol has in its place; null without an answer.
+    #[schema(required, example = 202)]
     status_code: Option<i32>,
     /// Why it failed; null if it was accepted, or is under way.
+    #[schema(required, example = json!(null))]
     error: Option<String>,
     /// The beginning of the receiver's answer.
+    #[schema(required, example = json!(null))]
     answer: Option<String>,
     /// The receiver may have it; null while it is under way.
+    #[schema(required, example = true)]
     may_have_arrived: Option<bool>,
 }
 
@@ -117,6 +149,7 @@ impl NotificationState {
 struct Filter {
     /// Of this alert.
     #[param(value_type = Option<String>, pattern = "^[0-9]{1,18}$")]
+    #[serde(default, deserialize_with = "id")]
     alert: Option<i64>,
     /// Of alerts of the host of this name.
     host: Option<String>,
@@ -182,7 +215,7 @@ async fn list_notifications(
     post,
     path = "/notifications/{id}/retry",
     tag = "notifications",
-    params(("id" = String, Path, description = "Id of the notification")),
+    params(("id" = String, Path, description = "Id of the notification", example = "73")),
     security(("api_key" = [])),
     responses(
         (status = 200, description = "It waits for its turn again; what holds it is its `reason`", body = Success),

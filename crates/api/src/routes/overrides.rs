@@ -16,7 +16,7 @@ use utoipa_axum::routes;
 use super::Success;
 use super::checks::{number, require, unknown};
 use crate::access::{Caller, ScopedOperator, ScopedViewer};
-use crate::error::{Error, Failures, IfMatch, Problem, Unknown};
+use crate::error::{Error, Failures, IfMatch, IfNoneMatch, NotModified, Problem, Unknown};
 use crate::extract::{Body, Path};
 use crate::fields::{self, Fields, integer};
 use crate::{App, etag};
@@ -31,6 +31,30 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
 /// Of a check: null is the server's setting, and among overrides what its agent says.
 #[derive(Debug, PartialEq, Serialize, ToSchema)]
 struct Settings {
+    /// Seconds between runs while ok, 1 to 604800.
+    #[schema(required, minimum = 1, maximum = 604_800, example = 60)]
+    interval: Option<i32>,
+    /// Seconds between runs while failing, 1 to 604800.
+    #[schema(required, example = 15, minimum = 1, maximum = 604_800)]
+    follow_up: Option<i32>,
+    /// 0 never notifies, 1 most urgent, 2.
+    #[schema(required, example = 1, minimum = 0, maximum = 2)]
+    priority: Option<i16>,
+    /// Failing runs in a row until an alert opens, 1 to 1000.
+    #[schema(required, example = 3, minimum = 1, maximum = 1000)]
+    alert_threshold: Option<i32>,
+    /// Flips until it flaps, 2 to 1000.
+    #[schema(required, example = 5, minimum = 2, maximum = 1000)]
+    flap_threshold: Option<i32>,
+    /// Seconds within which those happen, 1 to 604800.
+    #[schema(required, example = 1200, minimum = 1, maximum = 604_800)]
+    flap_window: Option<i32>,
+}
+
+/// What people say of a check; what is absent or null is taken back.
+#[derive(ToSchema)]
+#[allow(dead_code)] // a description: the body is read by hand, so that all mistakes are named
+struct NewOverrides {
     /// Seconds between runs while ok, 1 to 604800.
     #[schema(minimum = 1, maximum = 604_800, example = 60)]
     interval: Option<i32>,
@@ -69,10 +93,11 @@ struct Overrides {
     get,
     path = "/checks/id/{id}/overrides",
     tag = "checks",
-    params(("id" = String, Path, description = "Id of the check", example = "17")),
+    params(("id" = String, Path, description = "Id of the check", example = "17"), IfNoneMatch),
     security(("api_key" = [])),
     responses(
         (status = 200, description = "What holds, and why", body = Overrides, headers(("ETag" = String, description = "Its version"))),
+        NotModified,
         Unknown,
         Failures,
     )
@@ -96,7 +121,7 @@ async fn get_overrides(
     path = "/checks/id/{id}/overrides",
     tag = "checks",
     params(("id" = String, Path, description = "Id of the check", example = "17"), IfMatch),
-    request_body = Settings,
+    request_body = NewOverrides,
     security(("api_key" = [])),
     responses(
         (status = 200, description = "It is so", body = Success),

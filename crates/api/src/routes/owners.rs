@@ -30,7 +30,7 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
     get,
     path = "/checks/id/{id}/owner",
     tag = "checks",
-    params(("id" = String, Path, description = "Id of the check")),
+    params(("id" = String, Path, description = "Id of the check", example = "17")),
     security(("api_key" = [])),
     responses((status = 200, description = "The check; `owner` tells", body = OneCheck), Unknown, Failures)
 )]
@@ -59,7 +59,7 @@ struct Owner {
     post,
     path = "/checks/id/{id}/owner",
     tag = "checks",
-    params(("id" = String, Path, description = "Id of the check")),
+    params(("id" = String, Path, description = "Id of the check", example = "17")),
     request_body = Owner,
     security(("api_key" = [])),
     responses((status = 200, description = "It is so", body = Success), Unknown, Failures)
@@ -81,7 +81,7 @@ async fn set_owner(
     delete,
     path = "/checks/id/{id}/owner",
     tag = "checks",
-    params(("id" = String, Path, description = "Id of the check")),
+    params(("id" = String, Path, description = "Id of the check", example = "17")),
     security(("api_key" = [])),
     responses((status = 200, description = "Nobody owns it", body = Success), Unknown, Failures)
 )]

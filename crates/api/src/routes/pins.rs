@@ -10,6 +10,7 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use super::hosts::CertOrigin;
 use super::{Success, hosts};
 use crate::App;
 use crate::access::{Admin, ScopedViewer};
@@ -26,9 +27,14 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
 #[derive(Serialize, ToSchema)]
 struct Pin {
     /// Lower-case hex SHA-256 of it; null until one is known.
+    #[schema(
+        required,
+        pattern = "^[0-9a-f]{64}$",
+        example = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
+    )]
     cert_sha256: Option<String>,
     /// How it became known: `registered` or `first_seen`.
-    #[schema(example = "registered")]
+    #[schema(required, value_type = Option<CertOrigin>)]
     cert_origin: Option<String>,
 }
 

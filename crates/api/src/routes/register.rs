@@ -8,10 +8,11 @@ use stalker_db::audit::Kind;
 use stalker_db::registrations::{self, Identity, RegisterError};
 use stalker_domain::wire::{AGENT_TOKEN_HEADER, Registration};
 use tracing::{info, warn};
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use super::health::Fine;
 use crate::access::Agent;
 use crate::client::Client;
 use crate::error::{Error, RegistrationFailures};
@@ -22,24 +23,39 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new().routes(routes!(post_registration, put_registration))
 }
 
+/// In the description: an agent that has registered its name before shows that.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Header)]
+#[allow(dead_code)] // a description: the handler reads it
+struct AgentToken {
+    /// The `token` of this host's first registration. Without it, or with another, the name is refused (403) once it has one.
+    #[param(rename = "X-AGENT-TOKEN", required = false)]
+    token: Option<String>,
+}
+
 /// What became of a registration.
 #[derive(Serialize, ToSchema)]
 struct Registered {
     /// Always `ok`.
-    #[schema(example = "ok")]
+    #[schema(value_type = Fine)]
     status: &'static str,
     /// Checks that were not known before.
+    #[schema(example = 1)]
     added: usize,
     /// Checks that had been removed and are back, as they were.
+    #[schema(example = 0)]
     returned: usize,
     /// Checks that are no longer named.
+    #[schema(example = 0)]
     removed: usize,
     /// What the agent is to show in `X-AGENT-TOKEN` from now on: nobody else can register by its name then. Given to agents
     /// that say their version and have none.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     token: Option<String>,
     /// What its sender may not have meant.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     warning: Option<&'static str>,
 }
 
@@ -51,6 +67,7 @@ struct Registered {
     post,
     path = "/register",
     tag = "registration",
+    params(AgentToken),
     request_body = Registration,
     security(("register_key" = [])),
     responses(
@@ -120,6 +137,7 @@ async fn post_registration(
     put,
     path = "/register",
     tag = "registration",
+    params(AgentToken),
     request_body = Registration,
     security(("register_key" = [])),
     responses(

@@ -20,22 +20,39 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
 #[derive(Serialize, ToSchema)]
 struct Replica {
     /// Opaque.
+    #[schema(example = "2")]
     id: String,
     /// `api`, `scheduler` or `worker`.
-    #[schema(example = "worker")]
+    #[schema(value_type = Component)]
     component: String,
     /// The machine that it runs on.
+    #[schema(example = "stalker1")]
     hostname: String,
     /// Of its executable.
+    #[schema(example = "0.1.0")]
     version: String,
     /// When it began, unix seconds.
+    #[schema(example = 1_364_186_204)]
     started: i64,
     /// When it last said that it is alive, unix seconds; it does so each second.
+    #[schema(example = 1_364_186_204)]
     seen: i64,
     /// It has said so within the last ten seconds.
+    #[schema(example = true)]
     alive: bool,
     /// Of a worker: how far it is behind, in milliseconds.
+    #[schema(example = 0)]
     behind_ms: i64,
+}
+
+/// The components of a cluster.
+#[derive(ToSchema)]
+#[allow(dead_code)] // a description: the database keeps these words
+#[schema(rename_all = "lowercase")]
+enum Component {
+    Api,
+    Scheduler,
+    Worker,
 }
 
 /// Replicas, by component and start.

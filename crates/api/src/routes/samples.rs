@@ -32,10 +32,13 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
 #[derive(Serialize, ToSchema)]
 struct Samples {
     /// From when, unix seconds.
+    #[schema(example = 1_364_100_000)]
     from: i64,
     /// Until before when, unix seconds.
+    #[schema(example = 1_364_186_204)]
     to: i64,
     /// Seconds of a step.
+    #[schema(minimum = 1, example = 172)]
     step: i64,
     /// One for each label that the plugin has printed.
     series: Vec<Series>,
@@ -48,16 +51,22 @@ struct Series {
     #[schema(example = "load1")]
     label: String,
     /// The unit of the points: `s`, `B`, `%`, … or empty.
+    #[schema(example = "s")]
     unit: String,
     /// The unit that the plugin prints, which is that of the thresholds.
+    #[schema(example = "ms")]
     printed_unit: String,
     /// When the plugin would warn, as it was printed.
+    #[schema(required, example = "1")]
     warn: Option<String>,
     /// When it would be critical.
+    #[schema(required, example = "2")]
     crit: Option<String>,
     /// The smallest value possible.
+    #[schema(required, example = 0.0)]
     min: Option<f64>,
     /// The greatest value possible.
+    #[schema(required, example = json!(null))]
     max: Option<f64>,
     /// In the order of time; a step in which nothing was measured has none.
     points: Vec<Point>,
@@ -67,14 +76,19 @@ struct Series {
 #[derive(Serialize, ToSchema)]
 struct Point {
     /// When the step begins, unix seconds.
+    #[schema(example = 1_364_186_196)]
     time: i64,
     /// How many values there are.
+    #[schema(minimum = 1, example = 11)]
     n: i64,
     /// The least of them.
+    #[schema(example = 0.1)]
     min: f64,
     /// Their mean.
+    #[schema(example = 0.15)]
     mean: f64,
     /// The greatest.
+    #[schema(example = 0.2)]
     max: f64,
 }
 
@@ -83,11 +97,11 @@ struct Point {
 #[into_params(parameter_in = Query)]
 struct Span {
     /// Since then, unix seconds. Default: a day before `to`.
-    #[param(value_type = Option<f64>, minimum = 0, maximum = 253_402_300_799_u64)]
+    #[param(value_type = Option<f64>, minimum = 0, exclusive_maximum = 253_402_300_800_u64)]
     #[serde(default, deserialize_with = "time")]
     from: Option<DateTime<Utc>>,
     /// Before then, unix seconds. Default: now.
-    #[param(value_type = Option<f64>, minimum = 0, maximum = 253_402_300_799_u64)]
+    #[param(value_type = Option<f64>, minimum = 0, exclusive_maximum = 253_402_300_800_u64)]
     #[serde(default, deserialize_with = "time")]
     to: Option<DateTime<Utc>>,
     /// Seconds of a step. Whole hours reach as far back as hours are kept. Default: a five-hundredth of the time, and in

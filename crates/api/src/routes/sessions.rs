@@ -29,14 +29,19 @@ struct Session {
     #[schema(example = "12")]
     id: String,
     /// The address that it was begun from.
+    #[schema(example = "10.0.0.1")]
     address: String,
     /// What the browser called itself.
+    #[schema(example = "Mozilla/5.0")]
     agent: String,
     /// When it was begun, unix seconds.
+    #[schema(example = 1_364_186_204)]
     created: i64,
     /// When it was last used, unix seconds, to the minute.
+    #[schema(example = 1_364_186_204)]
     seen: i64,
     /// It is the one that asks.
+    #[schema(example = true)]
     current: bool,
 }
 

@@ -57,6 +57,8 @@ struct Credentials {
 }
 
 /// The page to sign in on
+///
+/// A plain form, which needs no script. Whoever is sent here because nobody is signed in goes on to `next`.
 #[utoipa::path(
     get,
     path = "/signin",
@@ -84,10 +86,14 @@ async fn get_sign_in(Query(Next { next }): Query<Next>) -> Result<Response, Erro
     request_body(content = Credentials, content_type = "application/x-www-form-urlencoded"),
     security(()),
     responses(
-        (status = 303, description = "Signed in"),
+        (status = 303, description = "Signed in", headers(
+            ("Location" = String, description = "`next`"),
+            ("Set-Cookie" = String, description = "The session"),
+        )),
         (status = 400, description = "The form is incomplete", body = Problem, content_type = "application/problem+json"),
         (status = 401, description = "Wrong user or password: the form again", body = String, content_type = "text/html"),
         (status = 403, description = "The form is not of a page of ours", body = Problem, content_type = "application/problem+json"),
+        (status = 413, description = "The form is larger than 1 MiB", body = Problem, content_type = "application/problem+json"),
         (status = 429, description = "Too many tries: the form again", body = String, content_type = "text/html"),
         (status = 503, description = "The database does not answer", body = Problem, content_type = "application/problem+json"),
     )
@@ -182,7 +188,10 @@ async fn get_sign_out() -> Result<Response, Error> {
     tag = "users",
     security(("session" = [])),
     responses(
-        (status = 303, description = "Signed out"),
+        (status = 303, description = "Signed out", headers(
+            ("Location" = String, description = "The page to sign in on"),
+            ("Set-Cookie" = String, description = "None any more"),
+        )),
         (status = 403, description = "The form is not of a page of ours, or this is a key", body = Problem, content_type = "application/problem+json"),
         (status = 429, description = "Too many requests from your address", body = Problem, content_type = "application/problem+json"),
         (status = 503, description = "The database does not answer", body = Problem, content_type = "application/problem+json"),

@@ -13,10 +13,7 @@ use super::hosts;
 use crate::App;
 use crate::access::ScopedViewer;
 use crate::error::{Error, Failures, Unknown};
-use crate::extract::{Path, Query};
-
-/// The most entries in one answer: this list is gathered, since its newest entries are wanted, oldest first.
-const MOST: u32 = 1000;
+use crate::extract::{Path, Query, few};
 
 pub(crate) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new().routes(routes!(list_state_changes))
@@ -26,22 +23,31 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
 #[derive(Serialize, ToSchema)]
 struct StateChange {
     /// The check's id.
+    #[schema(example = "17")]
     cid: String,
     /// The host's name at that time.
+    #[schema(example = "web1")]
     hostname: String,
     /// The check's name at that time.
+    #[schema(example = "check_load")]
     check: String,
     /// True if it became ok; null if it had never answered.
+    #[schema(required, example = false)]
     status: Option<bool>,
     /// `ok`, `warning`, `critical`, `unknown`, or null.
+    #[schema(required, value_type = Option<Status>)]
     state: Option<&'static str>,
     /// Failing for at least the threshold of runs: its alert is open.
+    #[schema(example = true)]
     hard: bool,
     /// The output, at most 8 KiB.
+    #[schema(example = "CRITICAL - load average: 9.0, 8.0, 7.0")]
     out: String,
     /// When it changed, unix seconds.
+    #[schema(example = 1_364_186_204)]
     last: i64,
     /// Who had taken responsibility; empty for nobody.
+    #[schema(example = "")]
     owner: String,
 }
 
@@ -58,6 +64,7 @@ struct StateLog {
 struct Length {
     /// At most so many of the newest entries; 1000 is the most.
     #[param(minimum = 0, maximum = 1000, default = 10)]
+    #[serde(default, deserialize_with = "few")]
     limit: Option<u32>,
 }
 
@@ -69,8 +76,8 @@ struct Length {
     path = "/state_log/{host}/{check}",
     tag = "state_changes",
     params(
-        ("host" = String, Path, description = "Name or address of the host"),
-        ("check" = String, Path, description = "Name of the check"),
+        ("host" = String, Path, description = "Name or address of the host", example = "web1"),
+        ("check" = String, Path, description = "Name of the check", example = "check_load"),
         Length,
     ),
     security(("api_key" = [])),
@@ -83,7 +90,7 @@ async fn list_state_changes(
     Query(Length { limit }): Query<Length>,
 ) -> Result<Json<StateLog>, Error> {
     let host_id = hosts::find_id(&app, &host, &caller).await?;
-    let limit = i64::from(limit.unwrap_or(10).min(MOST));
+    let limit = i64::from(limit.unwrap_or(10));
     let changes = state_changes::last(&app.pool, host_id, &check, limit)
         .await?
         .ok_or_else(|| Error::NotFound(format!("the host {host:?} has no check {check:?}")))?;

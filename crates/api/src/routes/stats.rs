@@ -28,20 +28,28 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
 #[derive(Serialize, ToSchema)]
 struct Stats {
     /// Due, and not held by a worker.
+    #[schema(minimum = 0, example = 3)]
     qsize: i64,
     /// Failing.
+    #[schema(minimum = 0, example = 2)]
     failing: i64,
     /// Flapping.
+    #[schema(minimum = 0, example = 0)]
     flapping: i64,
     /// Suspended.
+    #[schema(minimum = 0, example = 1)]
     suspended: i64,
     /// All.
+    #[schema(minimum = 0, example = 120)]
     checks: i64,
     /// Held by a worker.
+    #[schema(minimum = 0, example = 4)]
     pending: i64,
     /// Notifications that a channel has refused for good, and that another try could still deliver.
+    #[schema(minimum = 0, example = 0)]
     dead_letters: i64,
     /// Channels to which nothing is sent, because their receiver said that it is gone for good.
+    #[schema(minimum = 0, example = 0)]
     disabled_channels: i64,
 }
 

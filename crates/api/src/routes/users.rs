@@ -17,7 +17,7 @@ use utoipa_axum::routes;
 use super::Success;
 use crate::access::{Admin, Caller, Viewer};
 use crate::client::Client;
-use crate::error::{Error, Failures, IfMatch, Problem, Unknown};
+use crate::error::{Error, Failures, IfMatch, IfNoneMatch, NotModified, Problem, Unknown};
 use crate::extract::{Body, Path};
 use crate::fields::{self, Fields, one_of, short, text};
 use crate::{App, etag, passwords};
@@ -47,7 +47,7 @@ pub(crate) struct User {
     #[schema(example = "default")]
     theme: String,
     /// What they may do: `viewer`, `operator` or `admin`.
-    #[schema(example = "operator")]
+    #[schema(value_type = Role)]
     role: String,
 }
 
@@ -62,6 +62,7 @@ struct Users {
 #[derive(ToSchema)]
 #[allow(dead_code)] // a description: the body is read by hand, so that all mistakes are named
 #[serde(rename_all = "lowercase")]
+#[schema(as = UserRole)]
 enum Role {
     Viewer,
     Operator,
@@ -191,9 +192,14 @@ async fn create_user(
     get,
     path = "/user/{username}",
     tag = "users",
-    params(("username" = String, Path, description = "Name of the user, or `me`", example = "ann")),
+    params(("username" = String, Path, description = "Name of the user, or `me`", example = "ann"), IfNoneMatch),
     security(("api_key" = [])),
-    responses((status = 200, description = "The user", body = User, headers(("ETag" = String, description = "Its version"))), Unknown, Failures)
+    responses(
+        (status = 200, description = "The user", body = User, headers(("ETag" = String, description = "Its version"))),
+        NotModified,
+        Unknown,
+        Failures,
+    )
 )]
 async fn get_user(
     Viewer(caller): Viewer,
