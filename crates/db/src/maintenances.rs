@@ -184,8 +184,10 @@ pub async fn page(
                case when ends_at <= now() then 'over' when starts_at <= now() then 'now' else 'coming' end as "phase!"
         from maintenances m
         where maintenance_id > $1 and ($3 or ends_at > now())
-          and ($4::bigint is null or exists (
-            select from hosts h where h.host_id = $4 and matches_glob(h.hostname, m.hosts) and any_matches_glob(h.roles, m.roles)))
+          and ($4::bigint is null or (
+            exists (select from hosts where host_id = $4)
+            and matches_glob((select hostname from hosts where host_id = $4), m.hosts)
+            and any_matches_glob((select roles from hosts where host_id = $4), m.roles)))
         order by maintenance_id limit $2
         "#,
         after,
