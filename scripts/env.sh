@@ -14,6 +14,9 @@ export SQLX_OFFLINE=true
 say() { printf '== %s\n' "$*" >&2; }
 fail() { printf '%s: %s\n' "$(basename "$0")" "$*" >&2; exit 1; }
 
+# Executables and tests, always together: each other choice has other features of the dependencies, and builds them all again.
+build_all() { cargo build --locked --workspace --bins --tests "$@"; }
+
 # CARGO_TARGET_DIR, the user's configuration or ./target: cargo knows.
 target_dir() {
     cargo metadata --no-deps --locked --format-version 1 | sed 's/.*"target_directory":"\([^"]*\)".*/\1/'

@@ -46,6 +46,8 @@ pub(crate) struct Answers {
     pub(crate) failing: u32,
     /// Checks that take turns in failing.
     pub(crate) trouble: Option<Trouble>,
+    /// Of a thousand checks five are critical, ten warning and two unknown, and stay so.
+    pub(crate) standing: bool,
 }
 
 /// Checks fail one after the other, each for [`TROUBLE_S`].
@@ -79,6 +81,9 @@ impl Answers {
         let fails_mostly = check % 100 < u64::from(self.failing);
         // each at another time: else all would recover at once, and all would fail at once
         let (status, word) = match (turn + check / 100) % 10 {
+            _ if self.standing && check % 1000 < 5 => (2, "CRITICAL"),
+            _ if self.standing && check % 1000 < 15 => (1, "WARNING"),
+            _ if self.standing && check % 1000 < 17 => (3, "UNKNOWN"),
             _ if self.is_in_trouble(check, turn * interval_s) => (2, "CRITICAL"),
             0 => (0, "OK"),
             odd if fails_mostly && odd % 2 == 1 => (2, "CRITICAL"),
@@ -102,7 +107,7 @@ impl Answers {
 
     /// Whether some checks fail on purpose.
     pub(crate) fn can_fail(self) -> bool {
-        self.failing > 0 || self.trouble.is_some()
+        self.failing > 0 || self.trouble.is_some() || self.standing
     }
 
     fn is_in_trouble(self, check: u64, at_s: u64) -> bool {
@@ -139,6 +144,19 @@ mod tests {
                 .count()
         };
         assert_eq!((failures(119), failures(120)), (9, 0));
+    }
+
+    #[test]
+    fn some_of_a_thousand_stay_in_each_state() {
+        let answers = Answers {
+            standing: true,
+            ..Answers::default()
+        };
+        let of = |status| {
+            let is_so = |check: &u64| (0..20).all(|turn| answers.of(*check, turn, 6).0 == status);
+            (0..1000).filter(is_so).count()
+        };
+        assert_eq!([0, 1, 2, 3].map(of), [983, 10, 5, 2]);
     }
 
     #[test]

@@ -55,9 +55,9 @@ pub(crate) enum Scenario {
     Recover,
     /// The cost of a run with 10,000, 100,000 and 1,000,000 checks
     Growth,
-    /// GET /checks/ with 200,000 checks
+    /// GET /checks/ and /hosts/ with 200,000 checks
     List,
-    /// Filtered pages of 100 of 195,000 checks, at half of `engine`'s rate
+    /// Filtered pages of 100 of 200,000 checks, at half of `engine`'s rate
     Pages,
 }
 

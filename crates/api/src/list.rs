@@ -12,8 +12,9 @@ use utoipa::IntoParams;
 use crate::error::Error;
 use crate::extract::id;
 
-/// Rows per statement.
-const PAGE: i64 = 1000;
+/// Rows per statement of a list whose entries are small. What is held of a list is one page, whatever its length: entries
+/// that carry much come in smaller ones.
+pub(crate) const SMALL: i64 = 1000;
 
 /// Which part of a list is wanted.
 #[derive(Debug, Deserialize, IntoParams)]
@@ -28,40 +29,73 @@ pub(crate) struct Part {
     after: Option<i64>,
 }
 
+impl Part {
+    /// The part of a list that begins with the greatest id.
+    pub(crate) fn downwards(self) -> Wanted<i64> {
+        Wanted {
+            limit: self.limit,
+            after: self.after.unwrap_or(i64::MAX),
+        }
+    }
+}
+
+/// Which part of a list is wanted, by whatever its entries are in the order of.
+#[derive(Debug)]
+pub(crate) struct Wanted<Key> {
+    /// At most so many entries; `None` means all.
+    pub(crate) limit: Option<u32>,
+    /// Only what comes after this.
+    pub(crate) after: Key,
+}
+
+impl From<Part> for Wanted<i64> {
+    fn from(part: Part) -> Self {
+        Self {
+            limit: part.limit,
+            after: part.after.unwrap_or(0),
+        }
+    }
+}
+
 /// Answers `{"FIELD": [entry, …]}`; see [`send_within`].
 ///
 /// # Errors
 /// As [`send_within`].
-pub(crate) async fn send<Entry, Pages, Page>(
+pub(crate) async fn send<Key, Entry, Pages, Page>(
     field: &str,
-    part: Part,
+    wanted: impl Into<Wanted<Key>>,
+    page_rows: i64,
     page: Pages,
 ) -> Result<Response, Error>
 where
+    Key: Send + 'static,
     Entry: Serialize + Send + 'static,
-    Pages: Fn(i64, i64) -> Page + Clone + Send + 'static,
-    Page: Future<Output = sqlx::Result<Vec<(i64, Entry)>>> + Send,
+    Pages: Fn(Key, i64) -> Page + Clone + Send + 'static,
+    Page: Future<Output = sqlx::Result<Vec<(Key, Entry)>>> + Send,
 {
-    send_within(&[field], part, page).await
+    send_within(&[field], wanted, page_rows, page).await
 }
 
-/// Answers `{"FIELD": {"FIELD": [entry, …]}}`, one within the other. `page` reads the next entries after an id, with their ids.
+/// Answers `{"FIELD": {"FIELD": [entry, …]}}`, one within the other. `page` reads the next entries after a key, with their
+/// keys, at most `page_rows` at once; it is asked for them when those before were handed on, and not earlier.
 ///
 /// # Errors
 /// If the first page cannot be read. If a later one cannot, the body breaks off, so that no client takes half a list
 /// for a whole one.
-pub(crate) async fn send_within<Entry, Pages, Page>(
+pub(crate) async fn send_within<Key, Entry, Pages, Page>(
     fields: &[&str],
-    part: Part,
+    wanted: impl Into<Wanted<Key>>,
+    page_rows: i64,
     page: Pages,
 ) -> Result<Response, Error>
 where
+    Key: Send + 'static,
     Entry: Serialize + Send + 'static,
-    Pages: Fn(i64, i64) -> Page + Clone + Send + 'static,
-    Page: Future<Output = sqlx::Result<Vec<(i64, Entry)>>> + Send,
+    Pages: Fn(Key, i64) -> Page + Clone + Send + 'static,
+    Page: Future<Output = sqlx::Result<Vec<(Key, Entry)>>> + Send,
 {
-    let left = part.limit.map_or(i64::MAX, i64::from);
-    let first = page(part.after.unwrap_or(0), left.min(PAGE)).await?;
+    let Wanted { limit, after } = wanted.into();
+    let left = limit.map_or(i64::MAX, i64::from);
     let head: String = fields
         .iter()
         .map(|field| format!("{{{}:", serde_json::Value::from(*field)))
@@ -69,8 +103,8 @@ where
         .collect();
     let tail = format!("]{}", "}".repeat(fields.len()));
     let start = Some(Progress {
+        next: Next::Read(page(after, left.min(page_rows)).await?),
         text: head,
-        rows: first,
         left,
         is_first: true,
     });
@@ -80,7 +114,7 @@ where
             let Some(progress) = progress else {
                 return Ok(None);
             };
-            step(progress, page, &tail)
+            step(progress, page_rows, page, &tail)
                 .await
                 .map(Some)
                 .inspect_err(|error| error!(%error, "a list broke off"))
@@ -94,29 +128,42 @@ where
 }
 
 /// What is to be sent next, and how much may follow it.
-struct Progress<Entry> {
+struct Progress<Key, Entry> {
+    next: Next<Key, Entry>,
+    /// What stands before it.
     text: String,
-    rows: Vec<(i64, Entry)>,
     left: i64,
     is_first: bool,
 }
 
-/// Turns one page into text and reads the next.
-async fn step<Entry, Page>(
-    progress: Progress<Entry>,
-    page: impl Fn(i64, i64) -> Page,
+/// The next page.
+enum Next<Key, Entry> {
+    Read(Vec<(Key, Entry)>),
+    After(Key),
+}
+
+/// Turns the next page into text.
+async fn step<Key, Entry, Page>(
+    progress: Progress<Key, Entry>,
+    page_rows: i64,
+    page: impl Fn(Key, i64) -> Page,
     tail: &str,
-) -> Result<(String, Option<Progress<Entry>>), BrokenOff>
+) -> Result<(String, Option<Progress<Key, Entry>>), BrokenOff>
 where
     Entry: Serialize,
-    Page: Future<Output = sqlx::Result<Vec<(i64, Entry)>>>,
+    Page: Future<Output = sqlx::Result<Vec<(Key, Entry)>>>,
 {
     let Progress {
+        next,
         mut text,
-        rows,
         left,
         mut is_first,
     } = progress;
+    let asked = left.min(page_rows);
+    let rows = match next {
+        Next::Read(rows) => rows,
+        Next::After(key) => page(key, asked).await?,
+    };
     for (_, entry) in &rows {
         if !is_first {
             text.push(',');
@@ -124,21 +171,18 @@ where
         is_first = false;
         text.push_str(&serde_json::to_string(entry)?);
     }
-    let is_last_page = (rows.len() as i64) < left.min(PAGE);
+    let is_last_page = (rows.len() as i64) < asked;
     let left = left - rows.len() as i64;
-    match rows.last() {
-        Some((last, _)) if !is_last_page && left > 0 => {
-            let rows = page(*last, left.min(PAGE)).await?;
-            Ok((
-                text,
-                Some(Progress {
-                    text: String::new(),
-                    rows,
-                    left,
-                    is_first,
-                }),
-            ))
-        }
+    match rows.into_iter().next_back() {
+        Some((last, _)) if !is_last_page && left > 0 => Ok((
+            text,
+            Some(Progress {
+                next: Next::After(last),
+                text: String::new(),
+                left,
+                is_first,
+            }),
+        )),
         _ => {
             text.push_str(tail);
             Ok((text, None))
@@ -153,4 +197,44 @@ enum BrokenOff {
     Database(#[from] sqlx::Error),
     #[error("an entry could not be written")]
     Json(#[from] serde_json::Error),
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use futures::StreamExt;
+
+    use super::*;
+
+    /// A client that reads slowly must not fill our memory.
+    #[tokio::test]
+    async fn no_page_is_read_before_the_last_one_was_handed_on() {
+        let asked = Arc::new(AtomicUsize::new(0));
+        let wanted = Wanted {
+            limit: Some(50),
+            after: 0,
+        };
+        let counted = Arc::clone(&asked);
+        let answer = send("numbers", wanted, 20, move |after: i64, limit| {
+            counted.fetch_add(1, Ordering::Relaxed);
+            async move { Ok((after + 1..=after + limit).map(|n| (n, n)).collect()) }
+        });
+        let answer = answer.await.expect("the first page can be read");
+        let mut text = Vec::new();
+        let mut parts = answer.into_body().into_data_stream();
+        for handed_on in 1..=3 {
+            assert_eq!(asked.load(Ordering::Relaxed), 1.max(handed_on - 1));
+            let part = parts.next().await.expect("there is more");
+            text.extend(part.expect("it can be read"));
+        }
+        assert!(parts.next().await.is_none());
+        assert_eq!(asked.load(Ordering::Relaxed), 3);
+        let list: serde_json::Value = serde_json::from_slice(&text).expect("it is JSON");
+        assert_eq!(
+            list["numbers"],
+            serde_json::json!((1..=50).collect::<Vec<_>>())
+        );
+    }
 }

@@ -127,14 +127,17 @@ pub async fn is_valid(conn: &mut PgConnection, key_id: i64) -> sqlx::Result<bool
     .await
 }
 
-/// All keys, also those that were revoked or have expired, in the order in which they were made.
+/// The next at most `limit` keys whose ids are above `after`, by id: also those that were revoked or have expired.
 ///
 /// # Errors
 /// If the database does not answer.
-pub async fn list(pool: &PgPool) -> sqlx::Result<Vec<Listed>> {
+pub async fn page(pool: &PgPool, after: i64, limit: i64) -> sqlx::Result<Vec<Listed>> {
     sqlx::query_as!(
         Listed,
-        "select key_id, name, access, scope, made_by, created_at, expires_at, last_used_at, revoked_at from api_keys order by key_id"
+        "select key_id, name, access, scope, made_by, created_at, expires_at, last_used_at, revoked_at from api_keys
+         where key_id > $1 order by key_id limit $2",
+        after,
+        limit,
     )
     .fetch_all(pool)
     .await

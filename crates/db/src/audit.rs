@@ -130,12 +130,14 @@ pub async fn page(
     limit: i64,
 ) -> sqlx::Result<Vec<Entry>> {
     let mut tx = pool.begin_with(BEGIN_LIST).await?;
+    let (first, last) = between(&mut tx, which).await?;
     sqlx::query_as!(
         Entry,
         r#"
         select audit_id, at, actor_kind, actor_id, actor, address, action, subject, before, after from audit
         where audit_id > $6 and ($1::text is null or actor = $1) and ($2::text is null or action = $2) and ($3::text is null or subject = $3)
           and ($4::timestamptz is null or at >= $4) and ($5::timestamptz is null or at < $5)
+          and audit_id between $8 and $9
         order by audit_id limit $7
         "#,
         which.actor.as_deref(),
@@ -145,7 +147,74 @@ pub async fn page(
         which.to,
         after,
         limit,
+        first,
+        last,
     )
     .fetch_all(&mut *tx)
     .await
+}
+
+/// As [`page`], but the newest first: the next at most `limit` entries whose ids are below `before`.
+///
+/// # Errors
+/// If the database does not answer.
+pub async fn page_of_newest(
+    pool: &PgPool,
+    which: &Which,
+    before: i64,
+    limit: i64,
+) -> sqlx::Result<Vec<Entry>> {
+    let mut tx = pool.begin_with(BEGIN_LIST).await?;
+    let (first, last) = between(&mut tx, which).await?;
+    sqlx::query_as!(
+        Entry,
+        r#"
+        select audit_id, at, actor_kind, actor_id, actor, address, action, subject, before, after from audit
+        where audit_id < $6 and ($1::text is null or actor = $1) and ($2::text is null or action = $2) and ($3::text is null or subject = $3)
+          and ($4::timestamptz is null or at >= $4) and ($5::timestamptz is null or at < $5)
+          and audit_id between $8 and $9
+        order by audit_id desc limit $7
+        "#,
+        which.actor.as_deref(),
+        which.action.as_deref(),
+        which.subject.as_deref(),
+        which.from,
+        which.to,
+        before,
+        limit,
+        first,
+        last,
+    )
+    .fetch_all(&mut *tx)
+    .await
+}
+
+/// The ids between which entries of the wanted time are. Ids are given in the order of time, give or take an hour: more
+/// than a transaction lasts, and than a clock is set back.
+async fn between(conn: &mut PgConnection, which: &Which) -> sqlx::Result<(i64, i64)> {
+    if which.from.is_none() && which.to.is_none() {
+        return Ok((i64::MIN, i64::MAX));
+    }
+    let ids = sqlx::query!(
+        r#"
+        -- `offset` keeps the planner from walking all ids for their bound
+        select
+            (select min(near.audit_id) from (
+                select audit_id from audit where at >= $1
+                  and at <= (select min(at) from audit where at >= $1) + interval '1 hour' offset 0) as near) as first,
+            (select max(near.audit_id) from (
+                select audit_id from audit where at < $2
+                  and at >= (select max(at) from audit where at < $2) - interval '1 hour' offset 0) as near) as last
+        "#,
+        which.from,
+        which.to,
+    )
+    .fetch_one(conn)
+    .await?;
+    // where nothing is as late, or as early, nothing is between
+    let first = which
+        .from
+        .map_or(i64::MIN, |_| ids.first.unwrap_or(i64::MAX));
+    let last = which.to.map_or(i64::MAX, |_| ids.last.unwrap_or(i64::MIN));
+    Ok((first, last))
 }

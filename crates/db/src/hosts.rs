@@ -104,12 +104,14 @@ pub async fn find_id(
     scope: Option<&[String]>,
 ) -> sqlx::Result<Option<i64>> {
     sqlx::query_scalar!(
-        "select host_id from hosts where (hostname = $1 or ip = $1) and ($2::text[] is null or roles && $2)
-         order by hostname = $1 desc, host_id limit 1",
+        "select coalesce(
+             (select host_id from hosts where hostname = $1 and ($2::text[] is null or roles && $2)),
+             -- very many may be behind one address
+             (select host_id from hosts where ip = $1 and ($2::text[] is null or roles && $2) order by host_id limit 1))",
         name_or_ip,
         scope,
     )
-    .fetch_optional(pool)
+    .fetch_one(pool)
     .await
 }
 

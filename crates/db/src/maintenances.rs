@@ -6,6 +6,8 @@ use chrono::{DateTime, Utc};
 use sqlx::postgres::types::PgInterval;
 use sqlx::{PgConnection, PgPool};
 
+use crate::pools::BEGIN_LIST;
+
 /// A maintenance, and where it is in force. `None` matches everything; text may hold `*` and `?`.
 #[derive(Debug, Clone)]
 pub struct Maintenance {
@@ -154,22 +156,87 @@ fn interval(lasts: Duration) -> Result<PgInterval, AddError> {
     })
 }
 
-/// Those in force and to come, and on request those that are over, in the order of their start.
+/// Which maintenances a list is of.
+#[derive(Debug, Clone, Default)]
+pub struct Which {
+    /// Those that are over as well.
+    pub with_past: bool,
+    /// Those that concern the host of this id, as it is today, or some of its checks.
+    pub host_id: Option<i64>,
+}
+
+/// The next at most `limit` maintenances of a list whose ids are above `after`, by id. Whether a pattern matches a host no
+/// index tells: of one host all that are in the list are read.
 ///
 /// # Errors
 /// If the database does not answer.
-pub async fn list(pool: &PgPool, with_past: bool) -> sqlx::Result<Vec<Maintenance>> {
+pub async fn page(
+    pool: &PgPool,
+    which: &Which,
+    after: i64,
+    limit: i64,
+) -> sqlx::Result<Vec<Maintenance>> {
+    let mut tx = pool.begin_with(BEGIN_LIST).await?;
     sqlx::query_as!(
         Maintenance,
         r#"
         select maintenance_id, starts_at, ends_at, hosts, roles, checks, author, reason,
                case when ends_at <= now() then 'over' when starts_at <= now() then 'now' else 'coming' end as "phase!"
-        from maintenances where $1 or ends_at > now()
-        order by starts_at, maintenance_id
+        from maintenances m
+        where maintenance_id > $1 and ($3 or ends_at > now())
+          and ($4::bigint is null or (
+            exists (select from hosts where host_id = $4)
+            and matches_glob((select hostname from hosts where host_id = $4), m.hosts)
+            and any_matches_glob((select roles from hosts where host_id = $4), m.roles)))
+        order by maintenance_id limit $2
         "#,
-        with_past,
+        after,
+        limit,
+        which.with_past,
+        which.host_id,
     )
-    .fetch_all(pool)
+    .fetch_all(&mut *tx)
+    .await
+}
+
+/// Where checks can be that are in maintenance now: what is not `None` holds all that it may be.
+#[derive(Debug, Default)]
+pub(crate) struct Reach {
+    /// Ids of hosts; `None` if some maintenance says any.
+    pub(crate) host_ids: Option<Vec<i64>>,
+    /// Names of checks; `None` if some maintenance says any, or has a pattern.
+    pub(crate) names: Option<Vec<String>>,
+}
+
+/// Where the maintenances in force reach: few things beside what they are looked for in.
+///
+/// # Errors
+/// If the database does not answer.
+pub(crate) async fn in_force(conn: &mut PgConnection) -> sqlx::Result<Reach> {
+    sqlx::query_as!(
+        Reach,
+        r#"
+        with in_force as materialized (select hosts, roles, checks from maintenances where ends_at > now() and starts_at <= now()),
+        reached as (
+            -- a pattern is looked up by how it begins; nothing begins with more than the last of all characters
+            select h.host_id
+            from in_force m cross join lateral unnest(m.hosts) as pattern
+            cross join lateral (select split_part(translate(pattern, '?', '*'), '*', 1) as start) as its
+            join hosts h on h.hostname ~>=~ its.start and h.hostname ~<=~ (its.start || chr(1114111)) and matches_glob(h.hostname, array[pattern])
+            where any_matches_glob(h.roles, m.roles)
+            union
+            select h.host_id from in_force m join hosts h on h.roles && m.roles
+            where m.hosts is null and array_to_string(m.roles, '') !~ '[*?]'
+            union
+            select h.host_id from in_force m join hosts h on any_matches_glob(h.roles, m.roles)
+            where m.hosts is null and array_to_string(m.roles, '') ~ '[*?]')
+        select case when not exists (select from in_force where hosts is null and roles is null)
+                    then array(select host_id from reached) end as host_ids,
+               case when not exists (select from in_force where checks is null or array_to_string(checks, '') ~ '[*?]')
+                    then array(select unnest(checks) from in_force) end as names
+        "#
+    )
+    .fetch_one(conn)
     .await
 }
 
@@ -220,10 +287,14 @@ pub async fn set_end(
 pub async fn reach(pool: &PgPool, maintenance_id: i64) -> sqlx::Result<i64> {
     sqlx::query_scalar!(
         r#"
-        select count(*) as "count!"
-        from maintenances m, checks k join hosts h using (host_id)
-        where m.maintenance_id = $1 and k.removed_at is null
-          and exists (select from maintenances_at(m.starts_at, h.hostname, h.roles, k.name) as its where its.maintenance_id = m.maintenance_id)
+        -- each host and each name is compared once: there are few of both beside the checks
+        with m as materialized (select hosts, roles, checks from maintenances where maintenance_id = $1),
+        named as (
+            select k.name, count(*) as n from checks k
+            where k.removed_at is null and k.host_id = any (array(
+                select h.host_id from hosts h, m where matches_glob(h.hostname, m.hosts) and any_matches_glob(h.roles, m.roles)))
+            group by k.name)
+        select coalesce(sum(named.n), 0)::bigint as "count!" from named, m where matches_glob(named.name, m.checks)
         "#,
         maintenance_id,
     )

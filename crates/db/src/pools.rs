@@ -20,6 +20,11 @@ pub(crate) const BEGIN_BY_KEY: &str = "begin; set local enable_hashjoin = off; s
 /// filter finds its index, and rows are looked up one by one, since a page is small and what it is taken from is not.
 pub(crate) const BEGIN_LIST: &str = "begin; set local enable_hashjoin = off; set local enable_mergejoin = off; set local plan_cache_mode = force_custom_plan";
 
+/// As [`BEGIN_LIST`], for what no index tells apart: read in the order of the list, so that all of its pages together read
+/// the table once, where sorting would read it once for each.
+pub(crate) const BEGIN_LIST_IN_ORDER: &str = "begin; set local enable_hashjoin = off; set local enable_mergejoin = off; set local plan_cache_mode = force_custom_plan; \
+     set local enable_sort = off";
+
 /// For every statement of a connection as [`BEGIN_BY_KEY`], and no statement is planned twice: planning a claim takes as long as
 /// claiming thirty checks.
 const BY_KEY: [(&str, &str); 4] = [

@@ -30,14 +30,16 @@ pub struct Change {
     pub password_hash: Option<String>,
 }
 
-/// All users, by name.
+/// The next at most `limit` users whose names come after `after`, by name.
 ///
 /// # Errors
 /// If the database does not answer.
-pub async fn list(pool: &PgPool) -> sqlx::Result<Vec<User>> {
+pub async fn page(pool: &PgPool, after: &str, limit: i64) -> sqlx::Result<Vec<User>> {
     sqlx::query_as!(
         User,
-        "select user_id, username, email, theme, access from users order by username"
+        "select user_id, username, email, theme, access from users where username > $1 order by username limit $2",
+        after,
+        limit,
     )
     .fetch_all(pool)
     .await

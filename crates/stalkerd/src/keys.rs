@@ -97,7 +97,7 @@ pub(crate) fn run(command: KeyCommand, settings: &Settings) -> anyhow::Result<St
             ))
         }),
         KeyCommand::List => with_database(settings, async |pools| {
-            table(&api_keys::list(&pools.durable).await?)
+            table(&api_keys::page(&pools.durable, 0, i64::MAX).await?)
         }),
     }
 }

@@ -8,7 +8,7 @@ use chrono::{DateTime, Utc};
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 use stalker_db::audit::{self, Deed};
-use stalker_db::maintenances::{self, End, Ended, Maintenance, NewMaintenance};
+use stalker_db::maintenances::{self, End, Ended, Maintenance, NewMaintenance, Which};
 
 use crate::settings::Settings;
 use crate::tools::{actor, plain, time, with_database};
@@ -73,7 +73,13 @@ pub(crate) fn run(command: MaintenanceCommand, settings: &Settings) -> anyhow::R
     match command {
         MaintenanceCommand::Add(args) => add(&new(args)?, settings),
         MaintenanceCommand::List { all } => with_database(settings, async |pools| {
-            table(&maintenances::list(&pools.durable, all).await?)
+            let which = Which {
+                with_past: all,
+                ..Which::default()
+            };
+            let mut listed = maintenances::page(&pools.durable, &which, 0, i64::MAX).await?;
+            listed.sort_by_key(|maintenance| maintenance.starts_at);
+            table(&listed)
         }),
         MaintenanceCommand::End { id } => with_database(settings, async |pools| {
             let mut tx = pools.durable.begin().await?;

@@ -84,7 +84,7 @@ pub(crate) fn run(command: UserCommand, settings: &Settings) -> anyhow::Result<S
         UserCommand::Passwd { username, password } => passwd(&username, &password, settings),
         UserCommand::List => with_database(settings, async |pools| {
             let mut text = "USER\tACCESS\tEMAIL\n".to_owned();
-            for user in users::list(&pools.durable).await? {
+            for user in users::page(&pools.durable, "", i64::MAX).await? {
                 let (name, email) = (plain(&user.username), plain(&user.email));
                 writeln!(text, "{name}\t{}\t{email}", user.access)?;
             }

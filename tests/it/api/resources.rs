@@ -545,6 +545,36 @@ async fn samples_come_in_steps() {
     }
 }
 
+/// However many series a check has, an answer has as many points as fit into memory.
+#[tokio::test]
+async fn samples_of_many_series_are_bounded_together() {
+    let served = serve(TestDatabase::new().await).await;
+    let [_, load] = served.register_original().await;
+    sqlx::query("insert into series (check_id, label, unit, raw_unit) select $1, 'load' || i, '', '' from generate_series(1, 200) i")
+        .bind(load)
+        .execute(served.pool())
+        .await
+        .expect("series can be added");
+    let path = format!("/samples/{load}?from=1000000&to=1086400");
+    // 200 series leave 250 steps for each
+    let (status, problem) = served.api.get(&format!("{path}&step=345")).await;
+    assert_eq!(status, StatusCode::OK, "{problem}");
+    let (status, problem) = served.api.get(&format!("{path}&step=344")).await;
+    assert_eq!(status, StatusCode::BAD_REQUEST);
+    let said = problem.to_string();
+    assert!(
+        said.contains("200 series") && said.contains("label"),
+        "{said}"
+    );
+    assert_eq!(served.api.read(&path).await["step"], json!(346));
+    let one = served
+        .api
+        .read(&format!("{path}&step=10&label=load7"))
+        .await;
+    assert_eq!(one["series"].as_array().map(Vec::len), Some(1));
+    assert_eq!(one["series"][0]["label"], "load7");
+}
+
 #[tokio::test]
 async fn checks_and_hosts_are_filtered() {
     let served = serve(TestDatabase::new().await).await;

@@ -271,7 +271,7 @@ async fn list_alerts(
     Query(part): Query<Part>,
 ) -> Result<Response, Error> {
     let which = filter.which(caller.scope);
-    list::send("alerts", part, move |after, limit| {
+    list::send("alerts", part, list::SMALL, move |after, limit| {
         let (pool, which) = (app.pool.clone(), which.clone());
         async move {
             let page = alerts::page(&pool, &which, after, limit).await?;

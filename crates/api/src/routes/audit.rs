@@ -64,13 +64,12 @@ enum ActorKind {
     Key,
     Agent,
     Command,
-    Nobody,
 }
 
-/// Entries, in the order in which they were written.
+/// Entries, in the order in which they were written, or the other way round.
 #[derive(Serialize, ToSchema)]
 struct Audit {
-    /// The oldest first.
+    /// The oldest first, unless the newest are asked for.
     audit: Vec<Entry>,
 }
 
@@ -92,11 +91,16 @@ struct Filter {
     #[param(value_type = Option<f64>, minimum = 0, exclusive_maximum = 253_402_300_800_u64)]
     #[serde(default, deserialize_with = "time")]
     to: Option<DateTime<Utc>>,
+    /// True: the newest first. Then `after` continues with what is older than the entry with that id.
+    #[serde(default)]
+    #[param(required = false)]
+    newest: bool,
 }
 
 /// Who did what
 ///
-/// A row for every write, also of agents that register something new. Rows are only added. Needs access admin.
+/// A row for every write, also of agents that register something new. Rows are only added. The oldest come first, or with
+/// `newest=true` the newest. Needs access admin.
 #[utoipa::path(
     get,
     path = "/audit",
@@ -118,10 +122,18 @@ async fn list_audit(
         from: filter.from,
         to: filter.to,
     };
-    list::send("audit", part, move |after, limit| {
+    let newest = filter.newest;
+    let wanted = match newest {
+        true => part.downwards(),
+        false => part.into(),
+    };
+    list::send("audit", wanted, list::SMALL, move |after, limit| {
         let (pool, which) = (app.pool.clone(), which.clone());
         async move {
-            let page = audit::page(&pool, &which, after, limit).await?;
+            let page = match newest {
+                true => audit::page_of_newest(&pool, &which, after, limit).await?,
+                false => audit::page(&pool, &which, after, limit).await?,
+            };
             Ok(page
                 .into_iter()
                 .map(|entry| (entry.audit_id, Entry::from(entry)))

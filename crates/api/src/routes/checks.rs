@@ -396,7 +396,7 @@ async fn set_suspension(
 }
 
 async fn send(app: App, field: &str, which: Which, part: Part) -> Result<Response, Error> {
-    list::send(field, part, pages(app.pool, which)).await
+    list::send(field, part, list::SMALL, pages(app.pool, which)).await
 }
 
 /// Pages of a list of checks, as they are sent.

@@ -93,5 +93,11 @@ async fn list_cluster_checks_in_state(
     };
     debug_assert!(which.state != CheckState::Any, "every state has a name");
     let pool = app.pool.clone();
-    list::send_within(&[&cluster, &state], part, super::checks::pages(pool, which)).await
+    list::send_within(
+        &[&cluster, &state],
+        part,
+        list::SMALL,
+        super::checks::pages(pool, which),
+    )
+    .await
 }

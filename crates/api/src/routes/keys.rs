@@ -2,6 +2,7 @@
 
 use axum::Json;
 use axum::extract::State;
+use axum::response::Response;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -14,8 +15,9 @@ use utoipa_axum::routes;
 use super::Success;
 use crate::access::Admin;
 use crate::error::{Error, Failures, Problem, Unknown};
-use crate::extract::{Body, Path};
+use crate::extract::{Body, Path, Query};
 use crate::fields::{self, one_of, short, shorts, unix};
+use crate::list::{self, Part};
 use crate::{App, secret};
 
 const ACCESSES: [&str; 4] = ["viewer", "operator", "admin", "register"];
@@ -114,14 +116,26 @@ struct Made {
     get,
     path = "/keys",
     tag = "keys",
+    params(Part),
     security(("api_key" = [])),
     responses((status = 200, description = "The keys, without what is secret of them", body = Keys), Failures)
 )]
-async fn list_keys(_: Admin, State(app): State<App>) -> Result<Json<Keys>, Error> {
-    let keys = api_keys::list(&app.pool).await?;
-    Ok(Json(Keys {
-        keys: keys.into_iter().map(Key::from).collect(),
-    }))
+async fn list_keys(
+    _: Admin,
+    State(app): State<App>,
+    Query(part): Query<Part>,
+) -> Result<Response, Error> {
+    list::send("keys", part, list::SMALL, move |after, limit| {
+        let pool = app.pool.clone();
+        async move {
+            let page = api_keys::page(&pool, after, limit).await?;
+            Ok(page
+                .into_iter()
+                .map(|key| (key.key_id, Key::from(key)))
+                .collect())
+        }
+    })
+    .await
 }
 
 /// Makes a key

@@ -9,7 +9,9 @@ use axum::response::Response;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use stalker_db::audit::Deed;
-use stalker_db::maintenances::{self, AddError, End, Ended, Maintenance as Known, NewMaintenance};
+use stalker_db::maintenances::{
+    self, AddError, End, Ended, Maintenance as Known, NewMaintenance, Which,
+};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -19,6 +21,7 @@ use crate::access::{Operator, Viewer};
 use crate::error::{Error, Failures, IfMatch, IfNoneMatch, NotModified, Problem, Unknown};
 use crate::extract::{Body, Path, Query};
 use crate::fields::{self, Fields, integer, short, shorts, unix};
+use crate::list::{self, Part};
 use crate::{App, etag};
 
 /// Characters of a pattern or a name.
@@ -80,7 +83,7 @@ enum Phase {
     Over,
 }
 
-/// Maintenances, in the order of their start.
+/// Maintenances, in the order in which they were declared.
 #[derive(Serialize, ToSchema)]
 struct Maintenances {
     /// In force and to come, and on request those that are over.
@@ -105,6 +108,8 @@ struct Filter {
     #[serde(default)]
     #[param(required = false)]
     past: bool,
+    /// Those that concern the host of this name or address, as it is today, or some of its checks.
+    host: Option<String>,
 }
 
 /// A maintenance to be declared. It needs `hosts`, `roles` or `checks`, and `ends` or `lasts`.
@@ -147,19 +152,39 @@ struct MaintenanceChange {
     get,
     path = "/maintenances",
     tag = "maintenances",
-    params(Filter),
+    params(Filter, Part),
     security(("api_key" = [])),
-    responses((status = 200, description = "The maintenances", body = Maintenances), Failures)
+    responses((status = 200, description = "The maintenances, streamed", body = Maintenances), Failures)
 )]
 async fn list_maintenances(
     _: Viewer,
     State(app): State<App>,
-    Query(Filter { past }): Query<Filter>,
-) -> Result<Json<Maintenances>, Error> {
-    let maintenances = maintenances::list(&app.pool, past).await?;
-    Ok(Json(Maintenances {
-        maintenances: maintenances.into_iter().map(Maintenance::from).collect(),
-    }))
+    Query(Filter { past, host }): Query<Filter>,
+    Query(part): Query<Part>,
+) -> Result<Response, Error> {
+    let host_id = match &host {
+        // nothing concerns a host that is not there
+        Some(host) => match stalker_db::hosts::find_id(&app.pool, host, None).await? {
+            None => Some(-1),
+            found => found,
+        },
+        None => None,
+    };
+    let which = Which {
+        with_past: past,
+        host_id,
+    };
+    list::send("maintenances", part, list::SMALL, move |after, limit| {
+        let (pool, which) = (app.pool.clone(), which.clone());
+        async move {
+            let page = maintenances::page(&pool, &which, after, limit).await?;
+            Ok(page
+                .into_iter()
+                .map(|known| (known.maintenance_id, Maintenance::from(known)))
+                .collect())
+        }
+    })
+    .await
 }
 
 /// Declares a maintenance

@@ -24,6 +24,9 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(retry_notification))
 }
 
+/// Notifications per statement: they carry all of their attempts, with what was answered.
+const PAGE_ROWS: i64 = 100;
+
 /// A message to one channel, and what became of it.
 #[derive(Serialize, ToSchema)]
 struct Notification {
@@ -190,7 +193,7 @@ async fn list_notifications(
     Query(part): Query<Part>,
 ) -> Result<Response, Error> {
     let which = filter.which(caller.scope);
-    list::send("notifications", part, move |after, limit| {
+    list::send("notifications", part, PAGE_ROWS, move |after, limit| {
         let (pool, which) = (app.pool.clone(), which.clone());
         async move {
             let page = notifications::page(&pool, &which, after, limit).await?;

@@ -1,6 +1,7 @@
 //! The routes themselves, as the original lists them.
 
 use std::collections::BTreeMap;
+use std::sync::LazyLock;
 
 use axum::Json;
 use utoipa::openapi::path::{Operation, PathItem};
@@ -25,15 +26,15 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
     security(("api_key" = [])),
     responses((status = 200, description = "Descriptions by route", body = BTreeMap<String, String>), Failures)
 )]
-async fn list_routes(_: ScopedViewer) -> Json<BTreeMap<String, String>> {
-    let routes = openapi::document().paths.paths;
-    Json(
-        routes
-            .into_iter()
-            .map(|(path, item)| (path, describe(&item)))
-            .collect(),
-    )
+async fn list_routes(_: ScopedViewer) -> Json<&'static BTreeMap<String, String>> {
+    Json(&ROUTES)
 }
+
+/// They are the same for as long as the process lives.
+static ROUTES: LazyLock<BTreeMap<String, String>> = LazyLock::new(|| {
+    let routes = openapi::document().paths.paths.into_iter();
+    routes.map(|(path, item)| (path, describe(&item))).collect()
+});
 
 fn describe(item: &PathItem) -> String {
     let operations = [

@@ -20,7 +20,9 @@ use crate::extract::{Path, Query, time};
 
 /// Steps in one answer: more than a screen has columns.
 const MOST_STEPS: i64 = 11_000;
-/// Steps if nobody says how long they are.
+/// Points in one answer, of all series together: what is held of it in memory.
+const MOST_POINTS: i64 = 50_000;
+/// Steps if nobody says how long they are, and there are not too many series.
 const STEPS: i64 = 500;
 const HOUR_S: i64 = 3600;
 
@@ -108,12 +110,14 @@ struct Span {
     /// whole hours if it is longer than one.
     #[param(minimum = 1, maximum = 31_536_000)]
     step: Option<u32>,
+    /// Only the series of this label.
+    label: Option<String>,
 }
 
 /// The samples of a check
 ///
-/// Least, mean and greatest value of each step; steps begin at multiples of their length. At most 11,000 steps. Needs access
-/// viewer.
+/// Least, mean and greatest value of each step; steps begin at multiples of their length. At most 11,000 steps, and
+/// 50,000 points of all series together. Needs access viewer.
 #[utoipa::path(
     get,
     path = "/samples/{id}",
@@ -137,20 +141,28 @@ async fn list_samples(
     if length_s <= 0 {
         return Err(Error::field("from", "must be before `to`"));
     }
-    let step_s = span.step.map_or_else(|| fitting_step(length_s), i64::from);
+    let mut known = series::of_checks(&app.pool, &[check_id]).await?;
+    if let Some(label) = span.label {
+        known.retain(|series| series.label == label);
+    }
+    let most_steps = MOST_STEPS.min(MOST_POINTS / known.len().max(1) as i64);
+    let step_s = span.step.map_or_else(
+        || fitting_step(length_s, STEPS.min(most_steps.max(1))),
+        i64::from,
+    );
     if !(1..=31_536_000).contains(&step_s) {
         return Err(Error::field("step", "must be from 1 to 31536000 s"));
     }
-    if length_s / step_s > MOST_STEPS {
+    if length_s / step_s > most_steps {
         return Err(Error::field(
             "step",
             format!(
-                "makes {} steps; {MOST_STEPS} are the most",
-                length_s / step_s
+                "makes {} steps of {} series; {most_steps} steps are the most: ask for longer ones, a shorter time, or one `label`",
+                length_s / step_s,
+                known.len(),
             ),
         ));
     }
-    let known = series::of_checks(&app.pool, &[check_id]).await?;
     let ids: Vec<i64> = known.iter().map(|series| series.series_id).collect();
     let step = i32::try_from(step_s).map_err(|_| Error::Internal)?;
     let mut points: BTreeMap<i64, Vec<Point>> = BTreeMap::new();
@@ -181,9 +193,9 @@ async fn list_samples(
     }))
 }
 
-/// Seconds of a step of which there are some hundreds.
-fn fitting_step(length_s: i64) -> i64 {
-    let step_s = (length_s / STEPS).max(1);
+/// Seconds of a step of which there are at most about so many.
+fn fitting_step(length_s: i64, steps: i64) -> i64 {
+    let step_s = ((length_s + steps - 1) / steps).max(1);
     match step_s {
         ..HOUR_S => step_s,
         longer => ((longer + HOUR_S - 1) / HOUR_S).min(31_536_000 / HOUR_S) * HOUR_S,

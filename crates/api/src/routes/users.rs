@@ -4,13 +4,13 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::Response;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use sqlx::PgConnection;
 use stalker_db::audit::Deed;
 use stalker_db::sign_ins;
 use stalker_db::users::{self, Change};
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -18,8 +18,9 @@ use super::Success;
 use crate::access::{Admin, Caller, Viewer};
 use crate::client::Client;
 use crate::error::{Error, Failures, IfMatch, IfNoneMatch, NotModified, Problem, Unknown};
-use crate::extract::{Body, Path};
+use crate::extract::{Body, Path, Query};
 use crate::fields::{self, Fields, one_of, short, text};
+use crate::list::{self, Wanted};
 use crate::{App, etag, passwords};
 
 const ACCESSES: [&str; 3] = ["viewer", "operator", "admin"];
@@ -109,6 +110,17 @@ struct UserChange {
     role: Option<Role>,
 }
 
+/// Which part of the users is wanted.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+struct Part {
+    /// At most so many; absent means all.
+    #[param(value_type = Option<i64>, minimum = 0, maximum = 4_294_967_295_u64)]
+    limit: Option<u32>,
+    /// Only those whose names come after this one.
+    after: Option<String>,
+}
+
 /// All users
 ///
 /// Needs access viewer.
@@ -116,14 +128,30 @@ struct UserChange {
     get,
     path = "/user",
     tag = "users",
+    params(Part),
     security(("api_key" = [])),
     responses((status = 200, description = "The users", body = Users), Failures)
 )]
-async fn list_users(_: Viewer, State(app): State<App>) -> Result<Json<Users>, Error> {
-    let users = users::list(&app.pool).await?;
-    Ok(Json(Users {
-        users: users.into_iter().map(User::from).collect(),
-    }))
+async fn list_users(
+    _: Viewer,
+    State(app): State<App>,
+    Query(Part { limit, after }): Query<Part>,
+) -> Result<Response, Error> {
+    let wanted = Wanted {
+        limit,
+        after: after.unwrap_or_default(),
+    };
+    list::send("users", wanted, list::SMALL, move |after: String, limit| {
+        let pool = app.pool.clone();
+        async move {
+            let page = users::page(&pool, &after, limit).await?;
+            Ok(page
+                .into_iter()
+                .map(|user| (user.username.clone(), User::from(user)))
+                .collect())
+        }
+    })
+    .await
 }
 
 /// Adds a user
