@@ -58,10 +58,9 @@ const PAGES: [(&str, u64); 35] = [
     ("/hosts?limit=20&after=900", 20),
 ];
 
-/// Roles, owners and suspended checks; two maintenances, of which each lasts; and a hundred thousand alerts of the past.
+/// Roles and suspended checks; two maintenances, of which each lasts; and a hundred thousand alerts of the past.
 const FLEET: &str = "
     update hosts set roles = case when host_id % 100 = 0 then '{web,rare}' when host_id % 2 = 0 then '{web}' else '{db}' end::text[];
-    update check_state set owner = 'ann' where check_id % 1000 = 500;
     update check_state set suspended = true where check_id % 500 = 100;
     insert into maintenances (ends_at, hosts, author, reason) values
         (now() + interval '1 day', '{bench7,bench70*}', 'ann', 'disks'), (now() + interval '1 day', '{bench5}', 'ann', 'disks');
@@ -71,6 +70,10 @@ const FLEET: &str = "
                to_timestamp(1700000000 + i), to_timestamp(1700000060 + i), 'recovered', true
         from generate_series(1, 100000) as i join checks k on k.check_id = i join hosts h using (host_id) order by i;
     analyze hosts; analyze check_state; analyze alerts; analyze maintenances;";
+
+/// Whoever owns what is well does so until its next run, so some of what fails is owned.
+const OWNED: &str =
+    "update check_state set owner = 'ann' where check_id % 1000 in (2, 3); analyze check_state;";
 
 pub(super) async fn run(bench: &Bench) -> anyhow::Result<Report> {
     let answers = Answers {
@@ -90,12 +93,14 @@ pub(super) async fn run(bench: &Bench) -> anyhow::Result<Report> {
     sqlx::raw_sql(FLEET).execute(&system.database.pool).await?;
     let (api, listen) = list::start_api(&system.database.url).await?;
     system.watch(SETTLED_S, progress).await?;
+    sqlx::raw_sql(OWNED).execute(&system.database.pool).await?;
     let seconds = bench.seconds(180);
     let until = Instant::now() + Duration::from_secs(seconds.into());
     let pid = api.pid;
     let asked = async {
         let mut took = vec![Lateness::default(); PAGES.len()];
-        for (n, (path, least)) in PAGES.iter().enumerate().cycle() {
+        let mut fewest = vec![u64::MAX; PAGES.len()];
+        for (n, (path, _)) in PAGES.iter().enumerate().cycle() {
             if Instant::now() >= until {
                 break;
             }
@@ -103,25 +108,24 @@ pub(super) async fn run(bench: &Bench) -> anyhow::Result<Report> {
             let answer = read(&listen, path, "identity", pid).await?;
             // a begun millisecond is one
             took[n].note(i64::try_from(began.elapsed().as_millis())? + 1);
-            ensure!(
-                (*least..=100).contains(&answer.entries),
-                "{path}: {} entries came",
-                answer.entries
-            );
+            fewest[n] = fewest[n].min(answer.entries);
             tokio::time::sleep(PAUSE).await;
         }
-        anyhow::Ok(took)
+        anyhow::Ok((took, fewest))
     };
     let (watched, took) = tokio::join!(system.watch(seconds, progress), asked);
-    let (watched, took) = (watched?, took?);
+    let (watched, (took, fewest)) = (watched?, took?);
     api.stop().await?;
     system.finish(&bench.server, &load, &watched).await?;
     let mut report = Report::of(&load, &watched).keeps_up(&load, &watched);
     let mut page_ms = serde_json::Map::new();
-    for ((path, _), took) in PAGES.iter().zip(&took) {
+    for (((path, least), took), fewest) in PAGES.iter().zip(&took).zip(fewest) {
         let quantiles = serde_json::to_value(took.quantiles().unwrap_or_default())?;
         page_ms.insert((*path).to_owned(), quantiles);
         report = report.at_most(&format!("{path}, p99 ms"), AIM_MS, took.p99());
+        if fewest < *least {
+            report = report.must(&format!("{path} shows {least}"), false);
+        }
     }
     let pages: u64 = took.iter().map(Lateness::runs).sum();
     Ok(report.with("pages", pages).with("page_ms", page_ms))
