@@ -1,0 +1,260 @@
+//! Which server, and who we are to it: contexts, kept in a file that only its owner may read.
+//!
+//! What is asked, in this order: the options of this call, the environment (`STALKER_URL`, `STALKER_API_KEY`), the context
+//! that is named or current, the original's configuration.
+
+use std::collections::BTreeMap;
+use std::io::Write as _;
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+use std::{env, fs};
+
+use serde::{Deserialize, Serialize};
+
+use crate::failure::Failure;
+use crate::original;
+
+/// A server, and how it knows us.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Server {
+    /// Without a slash at the end.
+    pub(crate) url: String,
+    pub(crate) credentials: Credentials,
+    /// Trusted besides the web's certificates.
+    pub(crate) ca_file: Option<PathBuf>,
+}
+
+/// How a server knows us.
+#[derive(Clone, PartialEq)]
+pub(crate) enum Credentials {
+    Key(String),
+    /// A cookie, as it is shown.
+    Session(String),
+    None,
+}
+
+impl std::fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Key(_) => "key",
+            Self::Session(_) => "session",
+            Self::None => "none",
+        })
+    }
+}
+
+/// The file of contexts.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Contexts {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) current: Option<String>,
+    #[serde(default)]
+    pub(crate) contexts: BTreeMap<String, Context>,
+}
+
+/// One of them.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Context {
+    pub(crate) url: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) key: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) session: Option<String>,
+    /// Who signed in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) user: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) ca_file: Option<PathBuf>,
+}
+
+impl Context {
+    pub(crate) fn server(&self) -> Server {
+        let credentials = match (&self.key, &self.session) {
+            (Some(key), _) => Credentials::Key(key.clone()),
+            (None, Some(session)) => Credentials::Session(session.clone()),
+            (None, None) => Credentials::None,
+        };
+        Server {
+            url: self.url.clone(),
+            credentials,
+            ca_file: self.ca_file.clone(),
+        }
+    }
+}
+
+impl Contexts {
+    /// None yet, if there is no file.
+    ///
+    /// # Errors
+    /// If there is one that cannot be read.
+    pub(crate) fn read() -> Result<Self, Failure> {
+        let file = file()?;
+        let text = match fs::read_to_string(&file) {
+            Ok(text) => text,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                return Ok(Self::default());
+            }
+            Err(error) => {
+                return Err(Failure::usage(format!(
+                    "cannot read {}: {error}",
+                    file.display()
+                )));
+            }
+        };
+        // toml's own words repeat the line, and with it a key
+        toml::from_str(&text).map_err(|error| {
+            let line = error
+                .span()
+                .map_or(0, |span| text[..span.start.min(text.len())].lines().count());
+            Failure::usage(format!(
+                "{} is damaged near its line {line}",
+                file.display()
+            ))
+            .hint("remove it, and sign in again: stalker login URL")
+        })
+    }
+
+    /// Writes the file, for its owner's eyes only.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub(crate) fn write(&self) -> Result<PathBuf, Failure> {
+        let file = file()?;
+        let text = toml::to_string(self).map_err(|error| Failure::usage(error.to_string()))?;
+        write_private(&file, &text)
+            .map_err(|error| Failure::usage(format!("cannot write {}: {error}", file.display())))?;
+        Ok(file)
+    }
+}
+
+/// Whole or not at all: who reads it never sees half of it.
+fn write_private(file: &Path, text: &str) -> std::io::Result<()> {
+    if let Some(folder) = file.parent() {
+        fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(folder)?;
+    }
+    let partial = file.with_extension("partial");
+    fs::remove_file(&partial).ok();
+    let mut open = fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(&partial)?;
+    open.write_all(text.as_bytes())?;
+    fs::rename(&partial, file)
+}
+
+fn file() -> Result<PathBuf, Failure> {
+    let folder = env::var_os("XDG_CONFIG_HOME")
+        .map(PathBuf::from)
+        .filter(|folder| folder.is_absolute());
+    let folder = folder.or_else(|| Some(PathBuf::from(env::var_os("HOME")?).join(".config")));
+    folder
+        .map(|folder| folder.join("stalker/contexts.toml"))
+        .ok_or_else(|| {
+            Failure::usage(
+                "neither XDG_CONFIG_HOME nor HOME is set, so there is no place for contexts",
+            )
+        })
+}
+
+/// What a call says about the server.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub(crate) struct ServerArgs {
+    /// The context to use, instead of the current one; `stalker context list` shows them
+    #[arg(long, global = true, value_name = "NAME", help_heading = "Server")]
+    pub(crate) context: Option<String>,
+    /// The server's address; its key is STALKER_API_KEY's
+    #[arg(
+        long,
+        global = true,
+        value_name = "URL",
+        env = "STALKER_URL",
+        help_heading = "Server"
+    )]
+    pub(crate) url: Option<String>,
+    /// Certificates, in PEM, that are trusted besides the web's
+    #[arg(
+        long,
+        global = true,
+        value_name = "FILE",
+        env = "STALKER_CA_FILE",
+        help_heading = "Server"
+    )]
+    pub(crate) ca_file: Option<PathBuf>,
+    /// Never said on the command line, where everybody on the machine could read it
+    #[arg(long, hide = true, env = "STALKER_API_KEY", hide_env_values = true)]
+    pub(crate) key: Option<String>,
+}
+
+impl ServerArgs {
+    /// The server to ask.
+    ///
+    /// # Errors
+    /// If none is configured, or no context is called so.
+    pub(crate) fn server(&self) -> Result<Server, Failure> {
+        let mut server = self.configured()?;
+        if self.ca_file.is_some() {
+            server.ca_file.clone_from(&self.ca_file);
+        }
+        if let Some(key) = &self.key {
+            server.credentials = Credentials::Key(key.clone());
+        }
+        Ok(server)
+    }
+
+    fn configured(&self) -> Result<Server, Failure> {
+        let contexts = Contexts::read()?;
+        if let Some(name) = &self.context {
+            let context = contexts.contexts.get(name).ok_or_else(|| {
+                Failure::usage(format!("no context is called {name:?}"))
+                    .hint("`stalker context list` shows them")
+            })?;
+            return Ok(context.server());
+        }
+        if let Some(url) = &self.url {
+            let url = address(url)?;
+            // a session or key that was stored for this very address, and for no other
+            let known = contexts
+                .contexts
+                .values()
+                .find(|context| context.url == url);
+            return Ok(known.map_or_else(
+                || Server {
+                    url,
+                    credentials: Credentials::None,
+                    ca_file: None,
+                },
+                Context::server,
+            ));
+        }
+        let current = contexts
+            .current
+            .and_then(|current| contexts.contexts.get(&current).cloned());
+        if let Some(context) = current {
+            return Ok(context.server());
+        }
+        original::configured().ok_or_else(|| {
+            Failure::usage("no server is configured")
+                .hint("stalker login URL, or STALKER_URL and STALKER_API_KEY in the environment")
+        })
+    }
+}
+
+/// An address as it is kept: with its scheme, without a slash at the end.
+///
+/// # Errors
+/// If it is none.
+pub(crate) fn address(url: &str) -> Result<String, Failure> {
+    let wrong = || {
+        Failure::usage(format!("{url:?} is no address of a server"))
+            .hint("such as https://stalker.example.net")
+    };
+    let parsed: reqwest::Url = url.parse().map_err(|_| wrong())?;
+    if !["http", "https"].contains(&parsed.scheme()) || parsed.host_str().is_none() {
+        return Err(wrong());
+    }
+    Ok(url.trim_end_matches('/').to_owned())
+}
