@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-use reqwest::header::{COOKIE, SET_COOKIE, USER_AGENT};
+use reqwest::header::{COOKIE, ETAG, HeaderValue, IF_MATCH, SET_COOKIE, USER_AGENT};
 use reqwest::{Certificate, Method, RequestBuilder, Response, StatusCode};
 use serde_json::Value;
 use stalker_domain::wire::API_KEY_HEADER;
@@ -13,8 +13,6 @@ use crate::failure::Failure;
 
 /// Until a connection stands.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// Between two pieces of an answer: a long list takes its time, a server that hangs does not get it.
-const READ_TIMEOUT: Duration = Duration::from_secs(30);
 /// Bytes of one answer: more than the largest list that anybody would read in a terminal.
 const LONGEST_ANSWER: usize = 512 * 1024 * 1024;
 /// All but what RFC 3986 leaves alone.
@@ -23,6 +21,10 @@ const ESCAPED: AsciiSet = NON_ALPHANUMERIC
     .remove(b'.')
     .remove(b'_')
     .remove(b'~');
+
+/// What a thing was like when it was seen.
+#[derive(Debug)]
+pub(crate) struct Version(Option<HeaderValue>);
 
 /// One server, and who we are to it.
 #[derive(Debug, Clone)]
@@ -36,8 +38,9 @@ impl Client {
     /// If the server's certificate authority cannot be read.
     pub(crate) fn new(server: Server) -> Result<Self, Failure> {
         let mut builder = reqwest::Client::builder()
-            .connect_timeout(CONNECT_TIMEOUT)
-            .read_timeout(READ_TIMEOUT)
+            .connect_timeout(CONNECT_TIMEOUT.min(server.timeout))
+            // between two pieces of an answer: a long list takes its time, a server that hangs does not get it
+            .read_timeout(server.timeout)
             // a key is shown to the server that it was given for, and to no other
             .redirect(reqwest::redirect::Policy::none());
         if let Some(file) = &server.ca_file {
@@ -65,6 +68,11 @@ impl Client {
         &self.server.url
     }
 
+    /// Who signed in, if somebody did.
+    pub(crate) fn user(&self) -> Option<&str> {
+        self.server.user.as_deref()
+    }
+
     /// GET. `path` begins with a slash; what is put into it is escaped by [`escaped`].
     ///
     /// # Errors
@@ -73,21 +81,91 @@ impl Client {
         self.ask(self.request(Method::GET, path)).await
     }
 
-    /// GET with parameters behind the `?`; those that are `None` are left out.
+    /// GET of one thing, which the answer has under `field`.
     ///
     /// # Errors
     /// As [`Client::get`].
+    pub(crate) async fn one(&self, path: &str, field: &str) -> Result<Value, Failure> {
+        let document = self.get(path).await?;
+        self.require(document[field].is_object(), field)?;
+        Ok(document)
+    }
+
+    /// GET of a list, which the answer has under `field`. `filters` go behind the `?`; those that are `None` are left out.
+    ///
+    /// # Errors
+    /// As [`Client::get`]. A list that breaks off is no list.
     pub(crate) async fn list(
         &self,
         path: &str,
+        field: &str,
+        filters: &[(&str, Option<String>)],
+    ) -> Result<Value, Failure> {
+        self.list_within(path, &[field], filters).await
+    }
+
+    /// As [`Client::list`], of a list that lies deeper in the answer.
+    ///
+    /// # Errors
+    /// As [`Client::list`].
+    pub(crate) async fn list_within(
+        &self,
+        path: &str,
+        fields: &[&str],
         filters: &[(&str, Option<String>)],
     ) -> Result<Value, Failure> {
         let filters: Vec<_> = filters
             .iter()
             .filter_map(|(name, value)| Some((*name, value.as_ref()?)))
             .collect();
-        self.ask(self.request(Method::GET, path).query(&filters))
-            .await
+        let document = self
+            .ask(self.request(Method::GET, path).query(&filters))
+            .await?;
+        let list = fields
+            .iter()
+            .fold(&document, |document, field| &document[field]);
+        self.require(list.is_array(), &fields.join("."))?;
+        Ok(document)
+    }
+
+    /// # Errors
+    /// If it is not so: then the server is one of another kind.
+    pub(crate) fn require(&self, is_there: bool, field: &str) -> Result<(), Failure> {
+        if is_there {
+            return Ok(());
+        }
+        Err(self.unintelligible(&format!("its answer has no {field:?}")))
+    }
+
+    /// GET of what can be changed, with the version that [`Client::change`] takes.
+    ///
+    /// # Errors
+    /// As [`Client::get`].
+    pub(crate) async fn versioned(&self, path: &str) -> Result<(Value, Version), Failure> {
+        let response = self.send(self.request(Method::GET, path)).await?;
+        let version = Version(response.headers().get(ETAG).cloned());
+        Ok((self.answer(response).await?, version))
+    }
+
+    /// Changes what is still as it was seen; without a body, deletes it.
+    ///
+    /// # Errors
+    /// As [`Client::get`], and if somebody else has changed it meanwhile.
+    pub(crate) async fn change(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+        Version(version): Version,
+    ) -> Result<Value, Failure> {
+        let mut request = self.request(method, path);
+        if let Some(version) = version {
+            request = request.header(IF_MATCH, version);
+        }
+        if let Some(body) = body {
+            request = request.json(body);
+        }
+        self.ask(request).await
     }
 
     /// POST.
@@ -96,14 +174,6 @@ impl Client {
     /// As [`Client::get`].
     pub(crate) async fn post(&self, path: &str, body: &Value) -> Result<Value, Failure> {
         self.ask(self.request(Method::POST, path).json(body)).await
-    }
-
-    /// PUT.
-    ///
-    /// # Errors
-    /// As [`Client::get`].
-    pub(crate) async fn put(&self, path: &str, body: &Value) -> Result<Value, Failure> {
-        self.ask(self.request(Method::PUT, path).json(body)).await
     }
 
     /// DELETE.
@@ -150,6 +220,18 @@ impl Client {
             .ok_or_else(|| self.unintelligible("it gives no session"))
     }
 
+    /// Ends the session at the server. One that has ended already is no failure.
+    ///
+    /// # Errors
+    /// If the server does not answer.
+    pub(crate) async fn sign_out(&self) -> Result<(), Failure> {
+        let response = self.send(self.request(Method::POST, "/signout")).await?;
+        match response.status() {
+            status if status.is_redirection() || status == StatusCode::UNAUTHORIZED => Ok(()),
+            _ => self.answer(response).await.map(|_| ()),
+        }
+    }
+
     fn request(&self, method: Method, path: &str) -> RequestBuilder {
         let request = self
             .http
@@ -186,7 +268,7 @@ impl Client {
             }
         }
         if !status.is_success() {
-            return Err(self.refusal(status, &body));
+            return Err(self.refusal(status, response.url().path(), &body));
         }
         // plain text, such as hosts by their beginning, is a string
         match serde_json::from_slice(&body) {
@@ -198,10 +280,17 @@ impl Client {
         }
     }
 
-    fn refusal(&self, status: StatusCode, body: &[u8]) -> Failure {
+    fn refusal(&self, status: StatusCode, path: &str, body: &[u8]) -> Failure {
         let problem: Value = serde_json::from_slice(body).unwrap_or_default();
         let Some(detail) = problem["detail"].as_str() else {
-            return self.unintelligible(&format!("it answers {status}"));
+            return match status.as_u16() {
+                502..=504 => Failure::unreachable(format!(
+                    "{} is not there: what stands before it answers {status}",
+                    self.url()
+                ))
+                .hint("try again in a moment"),
+                _ => self.unintelligible(&format!("it answers {status}")),
+            };
         };
         let failure = Failure::refused(status.as_u16(), detail);
         match status.as_u16() {
@@ -209,6 +298,10 @@ impl Client {
             403 => failure.hint(
                 "ask an admin for a key or a user with more access, or use another: stalker login",
             ),
+            404 => match noun(path) {
+                Some(noun) => failure.hint(format!("`stalker {noun} list` shows what there is")),
+                None => failure,
+            },
             409 | 412 => failure.hint("look again, then repeat the command"),
             429 | 503 => failure.hint("try again in a moment"),
             _ => failure,
@@ -238,6 +331,23 @@ impl Client {
         ))
         .hint("is this its address? `stalker context list` shows what is configured")
     }
+}
+
+/// What lists the things that this path is about.
+fn noun(path: &str) -> Option<&'static str> {
+    Some(match path.split('/').nth(1)? {
+        "checks" | "samples" | "state_log" => "checks",
+        "hosts" | "notes" => "hosts",
+        "alerts" => "alerts",
+        "maintenances" => "maintenances",
+        "notifications" => "notifications",
+        "channels" => "channels",
+        "keys" => "keys",
+        "user" => "users",
+        "sessions" => "sessions",
+        "global" | "stats" => "clusters",
+        _ => return None,
+    })
 }
 
 /// Whether it can be what `/findhost` answers, and not a page.

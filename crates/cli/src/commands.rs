@@ -1,6 +1,22 @@
 //! What can be asked for: one file per noun, one line here.
 
+mod alerts;
+mod audit;
+mod channels;
 mod checks;
+mod clusters;
+mod contexts;
+mod hosts;
+mod keys;
+mod login;
+mod maintenances;
+mod notes;
+mod notifications;
+mod replicas;
+mod secret;
+mod sessions;
+mod stats;
+mod users;
 
 use clap::Subcommand;
 
@@ -15,6 +31,51 @@ pub(crate) enum Command {
     /// Checks: look at them, run, suspend, own or change them
     #[command(subcommand, visible_alias = "check")]
     Checks(checks::Command),
+    /// Hosts: look at them, their notes and certificates, delete them
+    #[command(subcommand, visible_alias = "host")]
+    Hosts(hosts::Command),
+    /// Alerts, open and past, and what became of each
+    #[command(subcommand, visible_alias = "alert")]
+    Alerts(alerts::Command),
+    /// Notes about hosts
+    #[command(subcommand, visible_alias = "note")]
+    Notes(notes::Command),
+    /// Maintenances: times in which nobody is told
+    #[command(subcommand, visible_alias = "maintenance")]
+    Maintenances(maintenances::Command),
+    /// Messages to channels, and what became of them
+    #[command(subcommand, visible_alias = "notification")]
+    Notifications(notifications::Command),
+    /// Channels: who is told, and whether that works
+    #[command(subcommand, visible_alias = "channel")]
+    Channels(channels::Command),
+    /// Keys of the API
+    #[command(subcommand, visible_alias = "key")]
+    Keys(keys::Command),
+    /// Users
+    #[command(subcommand, visible_alias = "user")]
+    Users(users::Command),
+    /// Your sessions
+    #[command(subcommand, visible_alias = "session")]
+    Sessions(sessions::Command),
+    /// The clusters that this one knows
+    #[command(subcommand, visible_alias = "cluster")]
+    Clusters(clusters::Command),
+    /// How many checks there are, and how they are
+    Stats(stats::Stats),
+    /// The processes of the server
+    #[command(subcommand, visible_alias = "replica")]
+    Replicas(replicas::Command),
+    /// Who did what
+    #[command(subcommand)]
+    Audit(audit::Command),
+    /// Signs in, or stores a key, and makes it the current context
+    Login(login::Login),
+    /// Ends the session, and forgets the context
+    Logout,
+    /// Contexts: the servers that you have signed in to
+    #[command(subcommand, visible_alias = "contexts")]
+    Context(contexts::Command),
 }
 
 impl Command {
@@ -24,6 +85,22 @@ impl Command {
         let client = || Client::new(server.server()?);
         match self {
             Self::Checks(command) => command.run(&client()?).await,
+            Self::Hosts(command) => command.run(&client()?).await,
+            Self::Alerts(command) => command.run(&client()?).await,
+            Self::Notes(command) => command.run(&client()?).await,
+            Self::Maintenances(command) => command.run(&client()?).await,
+            Self::Notifications(command) => command.run(&client()?).await,
+            Self::Channels(command) => command.run(&client()?).await,
+            Self::Keys(command) => command.run(&client()?).await,
+            Self::Users(command) => command.run(&client()?).await,
+            Self::Sessions(command) => command.run(&client()?).await,
+            Self::Clusters(command) => command.run(&client()?).await,
+            Self::Stats(stats) => stats.run(&client()?).await,
+            Self::Replicas(command) => command.run(&client()?).await,
+            Self::Audit(command) => command.run(&client()?).await,
+            Self::Login(login) => login.run(server).await,
+            Self::Logout => login::log_out(server).await,
+            Self::Context(command) => command.run(),
         }
     }
 }

@@ -1,16 +1,19 @@
 //! Which server, and who we are to it: contexts, kept in a file that only its owner may read.
 //!
-//! What is asked, in this order: the options of this call, the environment (`STALKER_URL`, `STALKER_API_KEY`), the context
-//! that is named or current, the original's configuration.
+//! Which server, in this order: the context that is named, the address that is given (`--url`, `STALKER_URL`), the current
+//! context, the original's configuration. `STALKER_API_KEY` goes before the key of any of them.
 
 use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 use std::{env, fs};
 
+use clap_complete::engine::ArgValueCompleter;
 use serde::{Deserialize, Serialize};
 
+use crate::completions;
 use crate::failure::Failure;
 use crate::original;
 
@@ -22,6 +25,23 @@ pub(crate) struct Server {
     pub(crate) credentials: Credentials,
     /// Trusted besides the web's certificates.
     pub(crate) ca_file: Option<PathBuf>,
+    /// How long it may be silent.
+    pub(crate) timeout: Duration,
+    /// Who signed in there.
+    pub(crate) user: Option<String>,
+}
+
+impl Server {
+    /// One of which nothing is known but its address.
+    pub(crate) fn at(url: String) -> Self {
+        Self {
+            url,
+            credentials: Credentials::None,
+            ca_file: None,
+            timeout: Duration::from_secs(30),
+            user: None,
+        }
+    }
 }
 
 /// How a server knows us.
@@ -68,6 +88,21 @@ pub(crate) struct Context {
 }
 
 impl Context {
+    pub(crate) fn of(server: Server) -> Self {
+        let (key, session) = match server.credentials {
+            Credentials::Key(key) => (Some(key), None),
+            Credentials::Session(session) => (None, Some(session)),
+            Credentials::None => (None, None),
+        };
+        Self {
+            url: server.url,
+            key,
+            session,
+            user: server.user,
+            ca_file: server.ca_file,
+        }
+    }
+
     pub(crate) fn server(&self) -> Server {
         let credentials = match (&self.key, &self.session) {
             (Some(key), _) => Credentials::Key(key.clone()),
@@ -75,14 +110,30 @@ impl Context {
             (None, None) => Credentials::None,
         };
         Server {
-            url: self.url.clone(),
             credentials,
             ca_file: self.ca_file.clone(),
+            user: self.user.clone(),
+            ..Server::at(self.url.clone())
         }
     }
 }
 
 impl Contexts {
+    /// # Errors
+    /// If no context is called so.
+    pub(crate) fn find(&self, name: &str) -> Result<&Context, Failure> {
+        self.contexts.get(name).ok_or_else(|| {
+            Failure::usage(format!("no context is called {name:?}"))
+                .hint("`stalker context list` shows them")
+        })
+    }
+
+    /// Forgets it. No other becomes the current one by itself: commands would go to a server that nobody chose.
+    pub(crate) fn remove(&mut self, name: &str) {
+        self.contexts.remove(name);
+        self.current = self.current.take().filter(|current| current != name);
+    }
+
     /// None yet, if there is no file.
     ///
     /// # Errors
@@ -161,10 +212,16 @@ fn file() -> Result<PathBuf, Failure> {
 }
 
 /// What a call says about the server.
-#[derive(Debug, Clone, Default, clap::Args)]
+#[derive(Debug, Clone, clap::Args)]
 pub(crate) struct ServerArgs {
     /// The context to use, instead of the current one; `stalker context list` shows them
-    #[arg(long, global = true, value_name = "NAME", help_heading = "Server")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "NAME",
+        help_heading = "Server",
+        add = ArgValueCompleter::new(completions::contexts)
+    )]
     pub(crate) context: Option<String>,
     /// The server's address; its key is STALKER_API_KEY's
     #[arg(
@@ -184,9 +241,16 @@ pub(crate) struct ServerArgs {
         help_heading = "Server"
     )]
     pub(crate) ca_file: Option<PathBuf>,
-    /// Never said on the command line, where everybody on the machine could read it
-    #[arg(long, hide = true, env = "STALKER_API_KEY", hide_env_values = true)]
-    pub(crate) key: Option<String>,
+    /// How long the server may be silent
+    #[arg(
+        long,
+        global = true,
+        value_name = "SECONDS",
+        default_value = "30",
+        value_parser = clap::value_parser!(u64).range(1..=3600),
+        help_heading = "Server"
+    )]
+    pub(crate) timeout: u64,
 }
 
 impl ServerArgs {
@@ -199,20 +263,21 @@ impl ServerArgs {
         if self.ca_file.is_some() {
             server.ca_file.clone_from(&self.ca_file);
         }
-        if let Some(key) = &self.key {
-            server.credentials = Credentials::Key(key.clone());
+        // on the command line everybody on the machine could read it
+        if let Some(key) = env::var_os("STALKER_API_KEY").filter(|key| !key.is_empty()) {
+            let key = key.into_string().map_err(|_| {
+                Failure::usage("STALKER_API_KEY is no text").hint("set it again, or unset it")
+            })?;
+            server.credentials = Credentials::Key(key);
         }
+        server.timeout = Duration::from_secs(self.timeout);
         Ok(server)
     }
 
     fn configured(&self) -> Result<Server, Failure> {
         let contexts = Contexts::read()?;
         if let Some(name) = &self.context {
-            let context = contexts.contexts.get(name).ok_or_else(|| {
-                Failure::usage(format!("no context is called {name:?}"))
-                    .hint("`stalker context list` shows them")
-            })?;
-            return Ok(context.server());
+            return contexts.find(name).map(Context::server);
         }
         if let Some(url) = &self.url {
             let url = address(url)?;
@@ -221,14 +286,7 @@ impl ServerArgs {
                 .contexts
                 .values()
                 .find(|context| context.url == url);
-            return Ok(known.map_or_else(
-                || Server {
-                    url,
-                    credentials: Credentials::None,
-                    ca_file: None,
-                },
-                Context::server,
-            ));
+            return Ok(known.map_or_else(|| Server::at(url), Context::server));
         }
         let current = contexts
             .current
@@ -257,4 +315,12 @@ pub(crate) fn address(url: &str) -> Result<String, Failure> {
         return Err(wrong());
     }
     Ok(url.trim_end_matches('/').to_owned())
+}
+
+/// Who sits before this machine, as the login shell has it.
+pub(crate) fn user_of_this_system() -> Option<String> {
+    ["LOGNAME", "USER"]
+        .into_iter()
+        .find_map(|name| env::var_os(name)?.into_string().ok())
+        .filter(|name| !name.is_empty())
 }

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::process::ExitCode;
 
+use crate::output::printable;
+
 /// The exit codes that scripts rely on. `0` is success.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Code {
@@ -35,10 +37,11 @@ pub(crate) struct Failure {
 }
 
 impl Failure {
-    fn new(code: Code, what: impl Into<String>) -> Self {
+    pub(crate) fn new(code: Code, what: impl Into<String>) -> Self {
         Self {
             code,
-            what: what.into(),
+            // a server's words, or a host's: data
+            what: printable(&what.into()),
             hint: None,
             status: None,
         }
@@ -60,6 +63,13 @@ impl Failure {
     /// No answer, or none that can be read.
     pub(crate) fn unreachable(what: impl Into<String>) -> Self {
         Self::new(Code::Unreachable, what)
+    }
+
+    /// With what it is about.
+    #[must_use]
+    pub(crate) fn of(mut self, name: &str) -> Self {
+        self.what = format!("{}: {}", printable(name), self.what);
+        self
     }
 
     /// With what to do next.

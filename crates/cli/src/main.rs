@@ -5,14 +5,18 @@
 
 mod client;
 mod commands;
+mod completions;
+mod confirm;
 mod context;
+mod each;
+mod editor;
 mod failure;
 mod original;
 mod output;
 mod times;
 
 use std::ffi::OsString;
-use std::io::Write as _;
+use std::io::{IsTerminal as _, Write as _};
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -21,7 +25,7 @@ use clap::Parser;
 use commands::Command;
 use context::ServerArgs;
 use failure::{Code, Failure};
-use output::{Form, Look};
+use output::{Answer, Colours, Form, Look};
 
 /// What people and scripts do with a Stalker cluster.
 ///
@@ -44,11 +48,30 @@ struct Arguments {
         help_heading = "Output"
     )]
     output: Form,
-    /// Show it again every so many seconds
-    #[arg(long, global = true, value_name = "SECONDS", num_args = 0..=1, default_missing_value = "2", value_parser = clap::value_parser!(u32).range(1..=3600), help_heading = "Output")]
+    /// Whether to use colours
+    #[arg(
+        long,
+        global = true,
+        value_enum,
+        default_value_t,
+        value_name = "WHEN",
+        help_heading = "Output"
+    )]
+    color: Colours,
+    /// Show it again every so many seconds, until Ctrl-C
+    #[arg(
+        long,
+        global = true,
+        value_name = "SECONDS",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "2",
+        value_parser = clap::value_parser!(u32).range(1..=3600),
+        help_heading = "Output"
+    )]
     watch: Option<u32>,
     /// Exit with 1 if anything that is shown is alerting
-    #[arg(long, global = true, help_heading = "Output")]
+    #[arg(long, global = true, conflicts_with = "watch", help_heading = "Output")]
     check: bool,
 }
 
@@ -87,49 +110,63 @@ fn complain(failure: &Failure) -> ExitCode {
 }
 
 async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
+    let look = || Look::of_output(arguments.color);
+    let mut is_first = true;
     loop {
         let answer = arguments.command.run(&arguments.server).await;
-        let Some(seconds) = arguments.watch else {
-            return show(&arguments, answer?);
+        let seconds = match (&answer, arguments.watch) {
+            (Ok(Answer::Shown(_)), Some(seconds)) => seconds,
+            // whoever watches wants to see it come back
+            (Err(failure), Some(seconds)) if failure.code == Code::Unreachable && !is_first => {
+                seconds
+            }
+            _ => {
+                let answer = answer?;
+                print(&answer.render(arguments.output, look())?);
+                return Ok(code(&answer, arguments.check));
+            }
         };
-        // whoever watches wants to see it come back
         match answer {
             Ok(answer) => {
-                clear();
-                show(&arguments, answer)?;
+                let text = answer.render(arguments.output, look())?;
+                if !print(&format!("{}{text}", between(is_first))) {
+                    return Ok(ExitCode::SUCCESS);
+                }
             }
-            Err(failure) if failure.code == Code::Unreachable => eprintln!("stalker: {failure}"),
-            Err(failure) => return Err(failure),
+            Err(failure) => eprintln!("stalker: {failure}"),
         }
+        is_first = false;
         tokio::time::sleep(std::time::Duration::from_secs(seconds.into())).await;
     }
 }
 
-fn show(arguments: &Arguments, answer: output::Answer) -> Result<ExitCode, Failure> {
-    let text = answer.render(arguments.output, Look::of_output())?;
+/// False if there is nobody left who reads: one who has seen enough, such as head, is no failure.
+fn print(text: &str) -> bool {
     let mut out = std::io::stdout().lock();
-    // a reader that has seen enough, such as head, is no failure
-    if out
-        .write_all(text.as_bytes())
-        .and_then(|()| out.flush())
-        .is_err()
-    {
-        return Ok(ExitCode::SUCCESS);
-    }
-    Ok(match answer {
-        output::Answer::Shown(shown) if arguments.check && shown.is_alerting => {
-            Code::Alerting.into()
-        }
-        _ => ExitCode::SUCCESS,
-    })
+    let printed = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    printed.is_ok()
 }
 
-/// Before what is watched is shown anew: the terminal's screen, or an empty line in a file.
-fn clear() {
-    use std::io::IsTerminal as _;
-    if std::io::stdout().is_terminal() {
-        print!("\x1b[H\x1b[2J");
-    } else {
-        println!();
+fn code(answer: &Answer, asked: bool) -> ExitCode {
+    match answer {
+        Answer::Shown(shown) if asked && shown.is_alerting => Code::Alerting.into(),
+        Answer::Shown(_) => ExitCode::SUCCESS,
+        Answer::Done(done) => {
+            for failure in &done.failures {
+                complain(failure);
+            }
+            done.failures
+                .last()
+                .map_or(ExitCode::SUCCESS, |failure| failure.code.into())
+        }
+    }
+}
+
+/// Before what is watched is shown anew: an empty screen, or in a file an empty line.
+fn between(is_first: bool) -> &'static str {
+    match (std::io::stdout().is_terminal(), is_first) {
+        (true, _) => "\x1b[H\x1b[2J",
+        (false, true) => "",
+        (false, false) => "\n",
     }
 }

@@ -14,8 +14,39 @@ use crate::failure::Failure;
 pub(crate) enum Answer {
     /// Something to look at.
     Shown(Shown),
-    /// Something was done: a line for people, and what the API answered.
-    Done(String, Value),
+    /// Something was done.
+    Done(Done),
+}
+
+/// What was done.
+#[derive(Debug)]
+pub(crate) struct Done {
+    /// For programs.
+    pub(crate) document: Value,
+    /// The same for people.
+    pub(crate) lines: Vec<String>,
+    /// What could not be done beside it.
+    pub(crate) failures: Vec<Failure>,
+}
+
+impl Answer {
+    /// One thing was done.
+    pub(crate) fn done(line: impl Into<String>, document: Value) -> Self {
+        Self::Done(Done {
+            document,
+            lines: vec![line.into()],
+            failures: Vec::new(),
+        })
+    }
+
+    /// A table of what the API answers, in which nothing can be alerting.
+    pub(crate) fn table(table: Table, document: Value) -> Self {
+        Self::Shown(Shown {
+            document,
+            text: Text::Table(table),
+            is_alerting: false,
+        })
+    }
 }
 
 /// Something to look at.
@@ -79,6 +110,16 @@ impl Cell {
     }
 }
 
+impl Cell {
+    fn drawn(&self, look: Look) -> TableCell {
+        let cell = TableCell::new(&self.text);
+        match self.tone.colour() {
+            Some(colour) if look.is_coloured => cell.fg(colour),
+            _ => cell,
+        }
+    }
+}
+
 impl<T: AsRef<str>> From<T> for Cell {
     fn from(text: T) -> Self {
         Self::toned(text, Tone::Plain)
@@ -115,19 +156,12 @@ impl Table {
         if self.rows.is_empty() {
             return format!("{}\n", self.nothing);
         }
+        // a column in which nobody has anything to say takes the room of another
+        let says = |n: usize| self.rows.iter().any(|row| !row[n].text.is_empty());
         let shown: Vec<usize> = (0..self.columns.len())
-            .filter(|n| is_wide || !self.columns[*n].is_wide)
+            .filter(|n| is_wide || (!self.columns[*n].is_wide && says(*n)))
             .collect();
-        let mut table = comfy_table::Table::new();
-        table
-            .load_style(presets::NOTHING)
-            .set_truncation_indicator("…");
-        match look.width {
-            Some(width) if !is_wide => table
-                .set_content_arrangement(ContentArrangement::Dynamic)
-                .set_width(width),
-            _ => table.set_content_arrangement(ContentArrangement::Disabled),
-        };
+        let mut table = bare((!is_wide).then_some(look.width).flatten());
         table.set_header(shown.iter().map(|n| {
             let cell = TableCell::new(self.columns[*n].name);
             if look.is_coloured {
@@ -137,33 +171,49 @@ impl Table {
             }
         }));
         for row in &self.rows {
-            let cells = shown.iter().map(|n| {
-                let Cell { text, tone } = &row[*n];
-                let cell = TableCell::new(text);
-                match (look.is_coloured, tone.colour()) {
-                    (true, Some(colour)) => cell.fg(colour),
-                    _ => cell,
-                }
-            });
-            let mut row = Row::from(cells.collect::<Vec<_>>());
+            let mut row = Row::from(
+                shown
+                    .iter()
+                    .map(|n| row[*n].drawn(look))
+                    .collect::<Vec<_>>(),
+            );
             if !is_wide {
                 row.max_height(1);
             }
             table.add_row(row);
         }
-        if look.is_coloured {
-            table.enforce_styling();
-        } else {
-            table.force_no_tty();
-        }
-        let mut text = String::new();
-        for line in table.lines() {
-            // columns have a blank on both sides; lines neither begin nor end with one
-            let line = line.strip_prefix(' ').unwrap_or(&line);
-            let _ = writeln!(text, "{}", line.trim_end());
-        }
-        text
+        lines(table, look)
     }
+}
+
+/// A table without any lines between its cells.
+fn bare(width: Option<u16>) -> comfy_table::Table {
+    let mut table = comfy_table::Table::new();
+    table
+        .load_style(presets::NOTHING)
+        .set_truncation_indicator("…");
+    match width {
+        Some(width) => table
+            .set_content_arrangement(ContentArrangement::Dynamic)
+            .set_width(width),
+        None => table.set_content_arrangement(ContentArrangement::Disabled),
+    };
+    table
+}
+
+fn lines(mut table: comfy_table::Table, look: Look) -> String {
+    if look.is_coloured {
+        table.enforce_styling();
+    } else {
+        table.force_no_tty();
+    }
+    let mut text = String::new();
+    for line in table.lines() {
+        // columns have a blank on both sides; lines neither begin nor end with one
+        let line = line.strip_prefix(' ').unwrap_or(&line);
+        let _ = writeln!(text, "{}", line.trim_end());
+    }
+    text
 }
 
 impl Tone {
@@ -200,13 +250,32 @@ pub(crate) struct Look {
     pub(crate) width: Option<u16>,
 }
 
+/// Whether to use colours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub(crate) enum Colours {
+    /// On a terminal, unless `NO_COLOR` is set
+    #[default]
+    Auto,
+    /// Always
+    Always,
+    /// Never
+    Never,
+}
+
 impl Look {
     /// Of standard output: colour and a limit on a terminal only.
-    pub(crate) fn of_output() -> Self {
+    pub(crate) fn of_output(colours: Colours) -> Self {
         let is_terminal = std::io::stdout().is_terminal();
         let wants_none = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+        let is_coloured = match colours {
+            Colours::Auto => is_terminal && !wants_none,
+            Colours::Always => true,
+            Colours::Never => false,
+        };
+        // the library that paints would ask NO_COLOR once more
+        ratatui::crossterm::style::force_color_output(is_coloured);
         Self {
-            is_coloured: is_terminal && !wants_none,
+            is_coloured,
             width: is_terminal
                 .then(|| ratatui::crossterm::terminal::size().ok())
                 .flatten()
@@ -223,7 +292,7 @@ impl Answer {
     pub(crate) fn render(&self, form: Form, look: Look) -> Result<String, Failure> {
         let document = match self {
             Self::Shown(shown) => &shown.document,
-            Self::Done(_, document) => document,
+            Self::Done(done) => &done.document,
         };
         let unwritable = |error: &dyn std::fmt::Display| {
             Failure::usage(format!("the answer cannot be written: {error}"))
@@ -234,7 +303,11 @@ impl Answer {
                 .map_err(|error| unwritable(&error)),
             Form::Yaml => yaml_serde::to_string(document).map_err(|error| unwritable(&error)),
             Form::Table | Form::Wide => Ok(match self {
-                Self::Done(line, _) => format!("{}\n", printable(line)),
+                Self::Done(done) => done
+                    .lines
+                    .iter()
+                    .map(|line| format!("{}\n", printable(line)))
+                    .collect(),
                 Self::Shown(shown) => shown.text.render(look, form == Form::Wide),
             }),
         }
@@ -247,15 +320,11 @@ impl Text {
             Self::Plain(text) => text.clone(),
             Self::Table(table) => table.render(look, is_wide),
             Self::Sheet(properties, parts) => {
-                let longest = properties
-                    .iter()
-                    .map(|(name, _)| name.chars().count())
-                    .max()
-                    .unwrap_or(0);
-                let mut text = String::new();
+                let mut table = bare(look.width);
                 for (name, cell) in properties.iter().filter(|(_, cell)| !cell.text.is_empty()) {
-                    let _ = writeln!(text, "{name:longest$}  {}", cell.text);
+                    table.add_row([TableCell::new(name), cell.drawn(look)]);
                 }
+                let mut text = lines(table, look);
                 for (title, table) in parts {
                     let _ = write!(text, "\n{title}\n{}", table.render(look, is_wide));
                 }

@@ -1,6 +1,6 @@
 //! Times, for people.
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, NaiveDateTime, TimeDelta, Utc};
 
 /// `3 min`, `2 h 5 min`, `4 d 3 h`.
 pub(crate) fn lasted(time: TimeDelta) -> String {
@@ -34,6 +34,69 @@ pub(crate) fn utc(unix: Option<i64>) -> String {
         .and_then(|unix| DateTime::from_timestamp(unix, 0));
     time.map(|time| time.format("%Y-%m-%d %H:%M:%SZ").to_string())
         .unwrap_or_default()
+}
+
+/// How long: `90s`, `30m`, `2h`, `1d`, or several of them, as `1h30m`.
+///
+/// # Errors
+/// If it is no such time.
+pub(crate) fn lasting(text: &str) -> Result<TimeDelta, String> {
+    let wrong = || "such as 90s, 30m, 2h, 1d or 1h30m".to_owned();
+    let mut total = 0_i64;
+    let mut rest = text;
+    while !rest.is_empty() {
+        let digits = rest.find(|c: char| !c.is_ascii_digit()).ok_or_else(wrong)?;
+        let number: i64 = rest[..digits].parse().map_err(|_| wrong())?;
+        let seconds = match rest[digits..].chars().next() {
+            Some('s') => 1,
+            Some('m') => 60,
+            Some('h') => 3600,
+            Some('d') => 86_400,
+            _ => return Err(wrong()),
+        };
+        total = number
+            .checked_mul(seconds)
+            .and_then(|part| total.checked_add(part))
+            .ok_or_else(wrong)?;
+        rest = &rest[digits + 1..];
+    }
+    let most = 10 * 366 * 86_400;
+    match total {
+        1.. if total <= most => Ok(TimeDelta::seconds(total)),
+        0 => Err(wrong()),
+        _ => Err("at most ten years".to_owned()),
+    }
+}
+
+/// When, as unix seconds: `2030-01-31T22:00:00Z`, `2030-01-31 22:00` (UTC, as times are shown).
+///
+/// # Errors
+/// If it is no such time.
+pub(crate) fn at(text: &str) -> Result<i64, String> {
+    if let Ok(time) = DateTime::parse_from_rfc3339(text) {
+        return Ok(time.timestamp());
+    }
+    let plain = text.trim_end_matches('Z');
+    ["%Y-%m-%d %H:%M:%S", "%Y-%m-%d %H:%M"]
+        .into_iter()
+        .find_map(|form| NaiveDateTime::parse_from_str(plain, form).ok())
+        .map(|time| time.and_utc().timestamp())
+        .ok_or_else(|| {
+            "such as 2030-01-31T22:00:00+01:00, or \"2030-01-31 22:00\" in UTC".to_owned()
+        })
+}
+
+/// Unix seconds of a time from now on, or back.
+pub(crate) fn from_now(time: TimeDelta) -> i64 {
+    (now() + time).timestamp()
+}
+
+/// Both forms.
+pub(crate) fn utc_and_ago(unix: Option<i64>) -> String {
+    match (utc(unix), ago(unix)) {
+        (utc, _) if utc.is_empty() => utc,
+        (utc, ago) => format!("{utc}, {ago} ago"),
+    }
 }
 
 /// This machine's clock: it only turns times into words.
