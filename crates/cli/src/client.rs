@@ -313,12 +313,15 @@ impl Client {
         while let Some(deeper) = cause.source() {
             cause = deeper;
         }
-        let why = match error {
-            error if error.is_timeout() => "it did not answer in time".to_owned(),
-            error if error.is_body() || error.is_decode() => {
-                format!("its answer broke off: {cause}")
-            }
-            _ => cause.to_string(),
+        if error.is_body() || error.is_decode() {
+            let url = self.url();
+            let why =
+                format!("the answer of {url} broke off, and half of it is not shown: {cause}");
+            return Failure::unreachable(why).hint("try again in a moment");
+        }
+        let why = match error.is_timeout() {
+            true => "it did not answer in time".to_owned(),
+            false => cause.to_string(),
         };
         Failure::unreachable(format!("cannot reach {}: {why}", self.url()))
             .hint("is it running, and is this its address? `stalker context list` shows what is configured")

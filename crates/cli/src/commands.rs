@@ -29,42 +29,44 @@ use crate::output::Answer;
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Checks: look at them, run, suspend, own or change them
-    #[command(subcommand, visible_alias = "check")]
+    #[command(subcommand, alias = "check")]
     Checks(checks::Command),
     /// Hosts: look at them, their notes and certificates, delete them
-    #[command(subcommand, visible_alias = "host")]
+    #[command(subcommand, alias = "host")]
     Hosts(hosts::Command),
     /// Alerts, open and past, and what became of each
-    #[command(subcommand, visible_alias = "alert")]
+    #[command(subcommand, alias = "alert")]
     Alerts(alerts::Command),
     /// Notes about hosts
-    #[command(subcommand, visible_alias = "note")]
+    #[command(subcommand, alias = "note")]
     Notes(notes::Command),
     /// Maintenances: times in which nobody is told
-    #[command(subcommand, visible_alias = "maintenance")]
+    #[command(subcommand, alias = "maintenance")]
     Maintenances(maintenances::Command),
     /// Messages to channels, and what became of them
-    #[command(subcommand, visible_alias = "notification")]
+    #[command(subcommand, alias = "notification")]
     Notifications(notifications::Command),
     /// Channels: who is told, and whether that works
-    #[command(subcommand, visible_alias = "channel")]
+    #[command(subcommand, alias = "channel")]
     Channels(channels::Command),
     /// Keys of the API
-    #[command(subcommand, visible_alias = "key")]
+    #[command(subcommand, alias = "key")]
     Keys(keys::Command),
     /// Users
-    #[command(subcommand, visible_alias = "user")]
+    #[command(subcommand, alias = "user")]
     Users(users::Command),
     /// Your sessions
-    #[command(subcommand, visible_alias = "session")]
+    #[command(subcommand, alias = "session")]
     Sessions(sessions::Command),
     /// The clusters that this one knows
-    #[command(subcommand, visible_alias = "cluster")]
+    #[command(subcommand, alias = "cluster")]
     Clusters(clusters::Command),
     /// How many checks there are, and how they are
     Stats(stats::Stats),
+    /// What is failing in all clusters, live, on the whole screen; also called as `stalkly`
+    Top(crate::top::Args),
     /// The processes of the server
-    #[command(subcommand, visible_alias = "replica")]
+    #[command(subcommand, alias = "replica")]
     Replicas(replicas::Command),
     /// Who did what
     #[command(subcommand)]
@@ -74,7 +76,7 @@ pub(crate) enum Command {
     /// Ends the session, and forgets the context
     Logout,
     /// Contexts: the servers that you have signed in to
-    #[command(subcommand, visible_alias = "contexts")]
+    #[command(subcommand, alias = "contexts")]
     Context(contexts::Command),
 }
 
@@ -101,6 +103,9 @@ impl Command {
             Self::Login(login) => login.run(server).await,
             Self::Logout => login::log_out(server).await,
             Self::Context(command) => command.run(),
+            Self::Top(_) => {
+                unreachable!("it has the screen for itself, and answers nothing: main runs it")
+            }
         }
     }
 }

@@ -223,23 +223,11 @@ pub(crate) struct ServerArgs {
         add = ArgValueCompleter::new(completions::contexts)
     )]
     pub(crate) context: Option<String>,
-    /// The server's address; its key is STALKER_API_KEY's
-    #[arg(
-        long,
-        global = true,
-        value_name = "URL",
-        env = "STALKER_URL",
-        help_heading = "Server"
-    )]
+    /// The server's address, as STALKER_URL; its key is STALKER_API_KEY's
+    #[arg(long, global = true, value_name = "URL", help_heading = "Server")]
     pub(crate) url: Option<String>,
-    /// Certificates, in PEM, that are trusted besides the web's
-    #[arg(
-        long,
-        global = true,
-        value_name = "FILE",
-        env = "STALKER_CA_FILE",
-        help_heading = "Server"
-    )]
+    /// Certificates, in PEM, that are trusted besides the web's, as STALKER_CA_FILE
+    #[arg(long, global = true, value_name = "FILE", help_heading = "Server")]
     pub(crate) ca_file: Option<PathBuf>,
     /// How long the server may be silent
     #[arg(
@@ -260,14 +248,11 @@ impl ServerArgs {
     /// If none is configured, or no context is called so.
     pub(crate) fn server(&self) -> Result<Server, Failure> {
         let mut server = self.configured()?;
-        if self.ca_file.is_some() {
-            server.ca_file.clone_from(&self.ca_file);
+        if let Some(file) = self.ca_file() {
+            server.ca_file = Some(file);
         }
         // on the command line everybody on the machine could read it
-        if let Some(key) = env::var_os("STALKER_API_KEY").filter(|key| !key.is_empty()) {
-            let key = key.into_string().map_err(|_| {
-                Failure::usage("STALKER_API_KEY is no text").hint("set it again, or unset it")
-            })?;
+        if let Some(key) = variable("STALKER_API_KEY")? {
             server.credentials = Credentials::Key(key);
         }
         server.timeout = Duration::from_secs(self.timeout);
@@ -279,8 +264,12 @@ impl ServerArgs {
         if let Some(name) = &self.context {
             return contexts.find(name).map(Context::server);
         }
-        if let Some(url) = &self.url {
-            let url = address(url)?;
+        let url = match &self.url {
+            Some(url) => Some(url.clone()),
+            None => variable("STALKER_URL")?,
+        };
+        if let Some(url) = url {
+            let url = address(&url)?;
             // a session or key that was stored for this very address, and for no other
             let known = contexts
                 .contexts
@@ -288,17 +277,39 @@ impl ServerArgs {
                 .find(|context| context.url == url);
             return Ok(known.map_or_else(|| Server::at(url), Context::server));
         }
-        let current = contexts
-            .current
-            .and_then(|current| contexts.contexts.get(&current).cloned());
-        if let Some(context) = current {
+        let current = contexts.current.as_ref();
+        if let Some(context) = current.and_then(|current| contexts.contexts.get(current)) {
             return Ok(context.server());
         }
-        original::configured().ok_or_else(|| {
-            Failure::usage("no server is configured")
-                .hint("stalker login URL, or STALKER_URL and STALKER_API_KEY in the environment")
+        if let Some(server) = original::configured() {
+            return Ok(server);
+        }
+        let names: Vec<_> = contexts.contexts.into_keys().collect();
+        Err(match names.is_empty() {
+            true => Failure::usage("no server is configured")
+                .hint("stalker login URL, or STALKER_URL and STALKER_API_KEY in the environment"),
+            false => Failure::usage("no context is in use")
+                .hint(format!("stalker context use NAME: {}", names.join(", "))),
         })
     }
+
+    /// The one of this call, else that of the environment.
+    pub(crate) fn ca_file(&self) -> Option<PathBuf> {
+        let file = || env::var_os("STALKER_CA_FILE").filter(|file| !file.is_empty());
+        self.ca_file.clone().or_else(|| Some(file()?.into()))
+    }
+}
+
+/// What the environment says, if it says something.
+fn variable(name: &str) -> Result<Option<String>, Failure> {
+    let value = env::var_os(name).filter(|value| !value.is_empty());
+    value
+        .map(|value| {
+            value.into_string().map_err(|_| {
+                Failure::usage(format!("{name} is no text")).hint("set it again, or unset it")
+            })
+        })
+        .transpose()
 }
 
 /// An address as it is kept: with its scheme, without a slash at the end.

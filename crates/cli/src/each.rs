@@ -31,7 +31,7 @@ pub(crate) async fn each(
             well.push(&thing.name);
             continue;
         };
-        failed.push(json!({"name": thing.name, "why": failure.to_string()}));
+        failed.push(json!({"name": thing.name, "why": failure.what()}));
         let is_gone = failure.code == Code::Unreachable;
         failures.push(failure.of(&thing.name));
         // what does not answer now will not answer for the next one

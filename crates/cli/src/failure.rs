@@ -65,6 +65,11 @@ impl Failure {
         Self::new(Code::Unreachable, what)
     }
 
+    /// What went wrong, without what to do next.
+    pub(crate) fn what(&self) -> &str {
+        &self.what
+    }
+
     /// With what it is about.
     #[must_use]
     pub(crate) fn of(mut self, name: &str) -> Self {

@@ -14,6 +14,7 @@ mod failure;
 mod original;
 mod output;
 mod times;
+mod top;
 
 use std::ffi::OsString;
 use std::io::{IsTerminal as _, Write as _};
@@ -71,7 +72,14 @@ struct Arguments {
     )]
     watch: Option<u32>,
     /// Exit with 1 if anything that is shown is alerting
-    #[arg(long, global = true, conflicts_with = "watch", help_heading = "Output")]
+    #[arg(
+        // several commands take a check by this name
+        id = "fails_if_alerting",
+        long = "check",
+        global = true,
+        conflicts_with = "watch",
+        help_heading = "Output"
+    )]
     check: bool,
 }
 
@@ -111,6 +119,9 @@ fn complain(failure: &Failure) -> ExitCode {
 
 async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
     let look = || Look::of_output(arguments.color);
+    if let Command::Top(top) = &arguments.command {
+        return top.run(&arguments.server, look().is_coloured).await;
+    }
     let mut is_first = true;
     loop {
         let answer = arguments.command.run(&arguments.server).await;

@@ -146,7 +146,7 @@ async fn list(client: &Client, filter: &Filter) -> Result<Answer, Failure> {
         "CHECKS",
         "AGENT",
         "ID+",
-        "PORT+",
+        "AGENT AT+",
         "CERTIFICATE+",
     ];
     let mut table = Table::new(&columns, "no hosts");
@@ -163,7 +163,7 @@ async fn list(client: &Client, filter: &Filter) -> Result<Answer, Failure> {
                 .into(),
             text("agent_version").into(),
             text("id").into(),
-            host["port"].to_string().into(),
+            format!("{}:{}", text("ip"), host["port"]).into(),
             text("cert_sha256").into(),
         ]);
     }

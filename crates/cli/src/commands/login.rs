@@ -46,7 +46,7 @@ impl Login {
             None => default_name(&url),
         };
         let mut server = Server {
-            ca_file: args.ca_file.clone(),
+            ca_file: args.ca_file(),
             timeout: Duration::from_secs(args.timeout),
             ..Server::at(url)
         };

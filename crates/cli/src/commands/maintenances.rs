@@ -140,27 +140,34 @@ async fn list(client: &Client, past: bool) -> Result<Answer, Failure> {
 
 async fn declare(client: &Client, add: &Add) -> Result<Answer, Failure> {
     let all = |names: &[String]| (!names.is_empty()).then(|| json!(names));
-    let body = json!({
-        "hosts": all(&add.whom.host),
-        "roles": all(&add.whom.role),
-        "checks": all(&add.whom.name),
-        "starts": add.start,
-        "ends": add.end.until,
-        "lasts": add.end.lasts.map(|lasts| lasts.num_seconds()),
-        "reason": add.reason,
-    });
-    let answer = client.post("/maintenances", &body).await?;
+    let said = [
+        ("hosts", all(&add.whom.host)),
+        ("roles", all(&add.whom.role)),
+        ("checks", all(&add.whom.name)),
+        ("starts", add.start.map(Value::from)),
+        ("ends", add.end.until.map(Value::from)),
+        (
+            "lasts",
+            add.end.lasts.map(|lasts| lasts.num_seconds().into()),
+        ),
+        ("reason", Some(json!(add.reason))),
+    ];
+    let said = said.into_iter();
+    let body: serde_json::Map<_, _> = said
+        .filter_map(|(field, value)| Some((field.to_owned(), value?)))
+        .collect();
+    let answer = client.post("/maintenances", &body.into()).await?;
     let maintenance = &answer["maintenance"];
     client.require(maintenance.is_object(), "maintenance")?;
     let warning = match answer["reach"].as_i64() {
-        Some(0) => "; it matches no check that is there today, which may be a mistake",
+        Some(0) => ", which may be a mistake",
         _ => "",
     };
     let line = format!(
-        "maintenance {} of {} checks until {}{warning}",
+        "maintenance {} until {}; checks that it matches today: {}{warning}",
         maintenance["id"].as_str().unwrap_or_default(),
-        answer["reach"],
         times::utc(maintenance["ends"].as_i64()),
+        answer["reach"],
     );
     Ok(Answer::done(line, answer))
 }

@@ -18,21 +18,19 @@ impl Stats {
     /// # Errors
     /// If there is no such cluster.
     pub(crate) async fn run(&self, client: &Client) -> Result<Answer, Failure> {
-        let mut document = match &self.cluster {
+        let document = match &self.cluster {
             None => client.get("/stats").await?,
             Some(cluster) => client.get(&format!("/stats/{}", escaped(cluster))).await?,
         };
         client.require(document.is_object(), "numbers")?;
         let numbers = match self.cluster.as_deref() {
-            Some("all") => document["all"].clone(),
-            _ => document.clone(),
+            Some("all") => &document["all"],
+            _ => &document,
         };
-        let text = Text::Table(table(&numbers));
-        let is_alerting = failing(&numbers);
         Ok(Answer::Shown(Shown {
-            document: document.take(),
-            text,
-            is_alerting,
+            text: Text::Table(table(numbers)),
+            is_alerting: failing(numbers),
+            document,
         }))
     }
 }

@@ -121,7 +121,7 @@ pub(super) async fn add_note(
         None => match editor::written() {
             Ok(text) => text,
             Err(failure) => {
-                line(&failure.to_string());
+                line(failure.what());
                 return Ok(false);
             }
         },

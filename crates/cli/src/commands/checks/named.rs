@@ -19,17 +19,23 @@ pub(crate) struct One {
 
 /// One check or several.
 #[derive(Debug, Args)]
-#[group(required = true, multiple = true, id = "named")]
 pub(crate) struct Named {
-    /// HOST:CHECK, HOST/CHECK or an id
-    #[arg(value_name = "CHECK", group = "named", add = ArgValueCompleter::new(completions::checks))]
-    checks: Vec<String>,
-    /// All checks of this host
-    #[arg(long, group = "named", add = ArgValueCompleter::new(completions::hosts))]
-    host: Vec<String>,
+    #[command(flatten)]
+    which: Which,
     /// Of this other cluster, where checks are found while they fail or are suspended; `stalker clusters list` shows them
     #[arg(long, conflicts_with = "host")]
     cluster: Option<String>,
+}
+
+#[derive(Debug, Args)]
+#[group(required = true, multiple = true)]
+struct Which {
+    /// HOST:CHECK, HOST/CHECK or an id
+    #[arg(value_name = "CHECK", add = ArgValueCompleter::new(completions::checks))]
+    checks: Vec<String>,
+    /// All checks of this host
+    #[arg(long, add = ArgValueCompleter::new(completions::hosts))]
+    host: Vec<String>,
 }
 
 impl One {
@@ -47,13 +53,13 @@ impl Named {
     /// If one of them is not there: then nothing is done to the others.
     pub(crate) async fn find(&self, client: &Client) -> Result<Vec<Thing>, Failure> {
         let mut found = Vec::new();
-        for check in &self.checks {
+        for check in &self.which.checks {
             found.push(match &self.cluster {
                 Some(cluster) => find_in(client, cluster, check).await?,
                 None => find(client, check).await?,
             });
         }
-        for host in &self.host {
+        for host in &self.which.host {
             let path = format!("/checks/host/{}", escaped(host));
             let document = client.list(&path, "checks", &[]).await?;
             let checks = document["checks"].as_array();
@@ -64,13 +70,9 @@ impl Named {
 
     /// As a question has it.
     pub(crate) fn in_words(&self) -> String {
-        let hosts = self.host.iter().map(|host| format!("all of {host}"));
-        self.checks
-            .iter()
-            .cloned()
-            .chain(hosts)
-            .collect::<Vec<_>>()
-            .join(", ")
+        let hosts = self.which.host.iter().map(|host| format!("all of {host}"));
+        let checks = self.which.checks.iter();
+        checks.cloned().chain(hosts).collect::<Vec<_>>().join(", ")
     }
 }
 
