@@ -112,6 +112,27 @@ impl Terminal {
             .is_some_and(|cell| cell.fgcolor() != vt100::Color::Default)
     }
 
+    /// Whether it is on the screen that programs draw on, and not on the one with the shell's lines.
+    #[must_use]
+    pub fn is_on_alternate_screen(&self) -> bool {
+        locked(&self.screen).screen().alternate_screen()
+    }
+
+    /// Whether the cursor is to be seen.
+    #[must_use]
+    pub fn has_cursor(&self) -> bool {
+        !locked(&self.screen).screen().hide_cursor()
+    }
+
+    /// The executable's process id.
+    ///
+    /// # Panics
+    /// If it has ended and was waited for.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.child.process_id().expect("it is running")
+    }
+
     /// Waits until the screen is as it should be, and returns it.
     ///
     /// # Panics

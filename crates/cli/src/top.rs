@@ -9,6 +9,8 @@ mod input;
 mod model;
 mod rows;
 mod terminal;
+#[cfg(test)]
+mod tests;
 mod update;
 mod view;
 mod wire;
@@ -63,7 +65,9 @@ impl Args {
         };
         let mut signals = Signals::new().map_err(no_terminal)?;
         let mut screen = Screen::take().map_err(no_terminal)?;
-        let model = self.show(&client, &mut screen, &mut signals, Look { is_coloured }).await;
+        let model = self
+            .show(&client, &mut screen, &mut signals, Look { is_coloured })
+            .await;
         drop(screen);
         let feed = model.map_err(no_terminal)?.own_feed().clone();
         match feed.trouble {

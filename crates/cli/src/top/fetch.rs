@@ -55,8 +55,12 @@ pub(super) async fn run(client: Client, request: Request, events: Sender<Event>)
 /// Finds out in whose name things are done: who is signed in; behind a key, whoever works on this machine.
 pub(super) async fn whoami(client: Client, machine_user: String, events: Sender<Event>) {
     let me = client.get("/user/me").await;
-    let signed_in = me.ok().and_then(|me| Some(me["username"].as_str()?.to_owned()));
-    let _ = events.send(Event::Named(signed_in.unwrap_or(machine_user))).await;
+    let signed_in = me
+        .ok()
+        .and_then(|me| Some(me["username"].as_str()?.to_owned()));
+    let _ = events
+        .send(Event::Named(signed_in.unwrap_or(machine_user)))
+        .await;
 }
 
 fn too_slow() -> Trouble {
@@ -176,7 +180,12 @@ fn told(answer: &Value) -> Option<String> {
 }
 
 /// The questions that the details ask.
-pub(super) fn path(topic: Topic, here: &str, subject: &wire::Problem, alert: Option<&str>) -> Option<String> {
+pub(super) fn path(
+    topic: Topic,
+    here: &str,
+    subject: &wire::Problem,
+    alert: Option<&str>,
+) -> Option<String> {
     // histories, notes and alerts of other clusters stay there
     if !actions::prefix(here, &subject.cluster).is_empty() {
         return None;

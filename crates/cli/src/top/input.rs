@@ -25,9 +25,9 @@ impl Field {
             KeyCode::Char('u') if has_control => self.text.clear(),
             KeyCode::Char('w') if has_control => {
                 let kept = self.text.trim_end();
-                let end = kept
-                    .rfind(char::is_whitespace)
-                    .map_or(0, |blank| kept[blank..].chars().next().map_or(0, char::len_utf8) + blank);
+                let end = kept.rfind(char::is_whitespace).map_or(0, |blank| {
+                    kept[blank..].chars().next().map_or(0, char::len_utf8) + blank
+                });
                 self.text.truncate(end);
             }
             // what terminals send for Backspace, some of them

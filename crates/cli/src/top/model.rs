@@ -112,9 +112,14 @@ pub(super) enum Page {
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Dialog {
     /// The filter is being typed; Escape brings back what it was.
-    Filter { before: String },
+    Filter {
+        before: String,
+    },
     /// Something that cannot be undone.
-    Confirm { question: String, act: Act },
+    Confirm {
+        question: String,
+        act: Act,
+    },
     Note {
         host: String,
         text: Field,
@@ -179,7 +184,11 @@ pub(super) struct Said {
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Request {
     Ask(Source),
-    Look { topic: Topic, of: Key, path: String },
+    Look {
+        topic: Topic,
+        of: Key,
+        path: String,
+    },
     Do(Act),
     /// Draw everything anew: something else wrote on the terminal.
     Redraw,
@@ -202,7 +211,11 @@ pub(super) enum Event {
         entries: Result<Vec<Entry>, Trouble>,
     },
     /// So many of an act's calls are done.
-    Progress { subject: String, done: usize, of: usize },
+    Progress {
+        subject: String,
+        done: usize,
+        of: usize,
+    },
     Acted {
         act: Act,
         /// How many of its calls.

@@ -90,9 +90,7 @@ impl Row {
                 let first = problems.first()?;
                 Key::Host(first.cluster.clone(), first.host.clone())
             }
-            Self::Check { problem, .. } => {
-                Key::Check(problem.cluster.clone(), problem.id.clone())
-            }
+            Self::Check { problem, .. } => Key::Check(problem.cluster.clone(), problem.id.clone()),
         })
     }
 
@@ -120,6 +118,8 @@ pub(super) struct Rows {
     pub(super) check_width: usize,
     pub(super) owner_width: usize,
     pub(super) has_several_clusters: bool,
+    /// What all names of hosts end with, from a dot on: where there is little room it can be left out.
+    pub(super) domain: Option<String>,
 }
 
 /// Makes the lines anew after something has changed; the selection stays with what it was on.
@@ -127,7 +127,9 @@ pub(super) fn rebuild(model: &mut Model) {
     let was = model.rows.lines.get(model.selected).cloned();
     model.rows = rows(model);
     if let Some(was) = was {
-        let found = was.key().and_then(|key| place_of(model, &key, was.problem()));
+        let found = was
+            .key()
+            .and_then(|key| place_of(model, &key, was.problem()));
         model.selected = found.unwrap_or(model.selected);
     }
     settle(model);
@@ -140,7 +142,9 @@ fn place_of(model: &Model, key: &Key, problem: Option<&Arc<Problem>>) -> Option<
     at(key).or_else(|| {
         // it is folded into something else now
         let problem = problem?;
-        let parent = model.alert_of(problem).and_then(|alert| alert.parent.clone());
+        let parent = model
+            .alert_of(problem)
+            .and_then(|alert| alert.parent.clone());
         at(&Key::Host(problem.cluster.clone(), problem.host.clone()))
             .or_else(|| at(&Key::Flood(parent?)))
             .or_else(|| {
@@ -192,6 +196,12 @@ fn rows(model: &Model) -> Rows {
             continue;
         }
         rows.matching += 1;
+        let domain = problem.host.find('.').map(|dot| &problem.host[dot..]);
+        if rows.matching == 1 {
+            rows.domain = domain.map(str::to_owned);
+        } else if rows.domain.as_deref() != domain {
+            rows.domain = None;
+        }
         rows.measure(problem);
         let parent = model
             .alert_of(problem)
@@ -278,11 +288,14 @@ impl<'a> Groups<'a> {
     fn lines(self, sort: Sort, is_member: bool) -> (Vec<Row>, Vec<Row>) {
         let mut hosts: Vec<_> = self.hosts.into_iter().collect();
         for (_, problems) in &mut hosts {
-            problems.sort_by_key(|(problem, is_hard)| (rank(sort, problem, *is_hard), &problem.check));
+            problems
+                .sort_by_key(|(problem, is_hard)| (rank(sort, problem, *is_hard), &problem.check));
         }
         // a host stands where its first check would
         hosts.sort_by_cached_key(|((cluster, host), problems)| {
-            let first = problems.first().map(|(problem, is_hard)| rank(sort, problem, *is_hard));
+            let first = problems
+                .first()
+                .map(|(problem, is_hard)| rank(sort, problem, *is_hard));
             match sort {
                 Sort::Cluster => (None, *cluster, *host),
                 Sort::Host => (None, *host, *cluster),
@@ -304,7 +317,10 @@ impl<'a> Groups<'a> {
             }
             if !silent.is_empty() {
                 unreachable.push(Row::Host {
-                    problems: silent.into_iter().map(|(problem, _)| Arc::clone(problem)).collect(),
+                    problems: silent
+                        .into_iter()
+                        .map(|(problem, _)| Arc::clone(problem))
+                        .collect(),
                     is_member,
                 });
             }

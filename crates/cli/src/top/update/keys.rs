@@ -112,7 +112,10 @@ impl Model {
             }
             Some(Row::Cluster(name)) => {
                 let source = Source::Cluster(name.clone());
-                let trouble = self.feeds.get(&source).and_then(|feed| feed.trouble.clone());
+                let trouble = self
+                    .feeds
+                    .get(&source)
+                    .and_then(|feed| feed.trouble.clone());
                 let words = trouble.map_or_else(
                     || "its data is old: our server cannot reach it".to_owned(),
                     |trouble| trouble.words,
@@ -220,7 +223,10 @@ impl Model {
                 .first()
                 .map(|first| Target::Host(first.cluster.clone(), first.host.clone())),
             Some(Row::Flood { .. }) => {
-                self.say(Tone::Bad, "this stands for many: unfold it (Enter), and choose one");
+                self.say(
+                    Tone::Bad,
+                    "this stands for many: unfold it (Enter), and choose one",
+                );
                 None
             }
             _ => None,
@@ -254,7 +260,10 @@ impl Model {
 
     fn perform(&mut self, deed: Deed, target: &Target) -> Vec<Request> {
         if deed == Deed::Own && self.user.is_empty() {
-            self.say(Tone::Bad, "nobody knows who you are: start with --user NAME");
+            self.say(
+                Tone::Bad,
+                "nobody knows who you are: start with --user NAME",
+            );
             return Vec::new();
         }
         let (subject, problems) = match target {
@@ -268,7 +277,10 @@ impl Model {
             ),
         };
         if problems.is_empty() {
-            self.say(Tone::Bad, format!("{subject}: nothing of it is failing any more"));
+            self.say(
+                Tone::Bad,
+                format!("{subject}: nothing of it is failing any more"),
+            );
             return Vec::new();
         }
         let act = deed.act(&self.here, &self.user, subject, &problems);
@@ -330,7 +342,10 @@ impl Model {
             Target::Check(problem) => (actions::remove_check(&self.here, problem), "check"),
             // a line that is a host is not removed by the key that removes a check
             Target::Host(..) if key == 'x' => {
-                self.say(Tone::Bad, "this line is a host: X removes it with all its checks");
+                self.say(
+                    Tone::Bad,
+                    "this line is a host: X removes it with all its checks",
+                );
                 return Vec::new();
             }
             Target::Host(cluster, host) => (

@@ -53,12 +53,7 @@ impl Model {
         Vec::new()
     }
 
-    pub(super) fn looked(
-        &mut self,
-        topic: Topic,
-        of: &Key,
-        entries: Result<Vec<Entry>, Trouble>,
-    ) {
+    pub(super) fn looked(&mut self, topic: Topic, of: &Key, entries: Result<Vec<Entry>, Trouble>) {
         let page = match &mut self.page {
             Page::Help(behind, _) => behind.as_mut(),
             page => page,

@@ -83,9 +83,9 @@ fn condition(page: &mut Page, model: &Model, details: &Details) {
         "" => "owner: nobody".to_owned(),
         owner => format!("owner: {owner}"),
     };
-    let last = problem.last.map_or_else(String::new, |last| {
-        format!("; ran {} ago", age(now - last))
-    });
+    let last = problem
+        .last
+        .map_or_else(String::new, |last| format!("; ran {} ago", age(now - last)));
     let next = problem
         .next
         .filter(|_| !problem.is_suspended)

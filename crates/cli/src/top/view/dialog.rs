@@ -23,9 +23,7 @@ pub(super) fn draw(frame: &mut Frame, screen: Rect, model: &Model, dialog: &Dial
         Dialog::Filter { .. } => (None, vec![Part::Field("/", &model.filter.text, true)]),
         Dialog::Confirm { question, .. } => {
             let question = wrap(question, columns).into_iter();
-            let mut parts: Vec<_> = question
-                .map(|line| Part::Text(line, look.bad()))
-                .collect();
+            let mut parts: Vec<_> = question.map(|line| Part::Text(line, look.bad())).collect();
             parts.push(Part::Text(
                 "y removes it for good; any other key: no".to_owned(),
                 look.plain(),
@@ -46,7 +44,10 @@ pub(super) fn draw(frame: &mut Frame, screen: Rect, model: &Model, dialog: &Dial
             };
             let hint = match &form.complaint {
                 Some(complaint) => Part::Text(format!("✘ {complaint}"), look.bad()),
-                None => Part::Text("Enter goes on, Tab switches, Esc leaves".to_owned(), look.quiet()),
+                None => Part::Text(
+                    "Enter goes on, Tab switches, Esc leaves".to_owned(),
+                    look.quiet(),
+                ),
             };
             (
                 Some(of),

@@ -42,7 +42,7 @@ const SHEET: &[(&str, &str)] = &[
     ("s", "sort by time, host, state, cluster"),
     ("r", "refresh now"),
     ("q", "back; quit"),
-    ("", "acting on a check; capitals act on all of its host"),
+    ("", "acting; a capital: on all of its host"),
     ("o O", "own: you take care of it, nobody is told again"),
     ("d D", "disown"),
     ("c C", "check again now"),
@@ -54,14 +54,20 @@ const SHEET: &[(&str, &str)] = &[
     ("", "signs"),
     ("● CRIT", "failed often enough to alert (hard)"),
     ("○ crit", "failed, not often enough yet (soft)"),
-    ("⊘ DOWN", "the host cannot be reached; one line for all its checks"),
+    (
+        "⊘ DOWN",
+        "the host cannot be reached; one line for all its checks",
+    ),
     ("▸ FLOD", "a flood: one line for many alerts"),
-    ("@ p m f ~", "owned, suspended, maintenance, flapping, overdue"),
+    (
+        "@ p m f ~",
+        "owned, suspended, maintenance, flapping, overdue",
+    ),
 ];
 
 pub(super) fn lines(width: u16, look: Look) -> Vec<Line<'static>> {
     let width = usize::from(width);
-    let keys = 15.min(width / 3);
+    let keys = 15.min(width / 2);
     let mut lines = Vec::new();
     for (key, text) in SHEET {
         if key.is_empty() {
@@ -70,7 +76,10 @@ pub(super) fn lines(width: u16, look: Look) -> Vec<Line<'static>> {
             lines.push(Line::styled(rule, look.quiet()));
             continue;
         }
-        for (n, text) in wrap(text, width.saturating_sub(keys)).into_iter().enumerate() {
+        for (n, text) in wrap(text, width.saturating_sub(keys))
+            .into_iter()
+            .enumerate()
+        {
             let key = if n == 0 { key } else { "" };
             lines.push(Line::from(vec![
                 Span::styled(pad(key, keys), look.title()),

@@ -61,6 +61,8 @@ impl Columns {
         let output = if is_narrow { 0 } else { LEAST_OUTPUT + 1 };
         let names = left.saturating_sub(output + 1);
         let (host_width, check_width) = (rows.host_width.max(4), rows.check_width.max(9));
+        let domain = short_domain(width, rows).map_or(0, |domain| domain.chars().count());
+        let host_width = (host_width - domain.min(host_width)).max(4);
         // a long name takes what a short one leaves
         let host = host_width.min((names / 2).max(names.saturating_sub(check_width)));
         let check = check_width.min(names - host);
@@ -74,6 +76,17 @@ impl Columns {
             output: left.saturating_sub(host + check + 2),
         }
     }
+}
+
+/// What is left out of the names of hosts where there is little room.
+fn short_domain(width: u16, rows: &Rows) -> Option<&str> {
+    rows.domain.as_deref().filter(|_| width < NARROW)
+}
+
+fn short<'a>(model: &Model, host: &'a str) -> &'a str {
+    short_domain(model.size.0, &model.rows)
+        .and_then(|domain| host.strip_suffix(domain))
+        .unwrap_or(host)
 }
 
 /// The cells of one line.
@@ -129,7 +142,7 @@ pub(super) fn heads(frame: &mut Frame, area: Rect, model: &Model, look: Look) {
         output: "output",
     };
     let text = format!("{:BEGINNING$}{}", "  state", cells.line(columns));
-    let text = fit(&text, area.width.into());
+    let text = fit(text.trim_end(), area.width.into());
     frame.render_widget(Span::styled(text, look.quiet()), area);
 }
 
@@ -207,7 +220,11 @@ fn line(
             let is_first = *is_first || is_on_top;
             let cells = Cells {
                 cluster: if is_first { &problem.cluster } else { "" },
-                host: if is_first { &problem.host } else { "" },
+                host: if is_first {
+                    short(model, &problem.host)
+                } else {
+                    ""
+                },
                 check: &problem.check,
                 age: since(model, problem),
                 flags: flags(problem, columns.flags),
@@ -253,7 +270,7 @@ fn host_line(
     let owned = problems.iter().find(|problem| !problem.owner.is_empty());
     let cells = Cells {
         cluster: &first.cluster,
-        host: &first.host,
+        host: short(model, &first.host),
         check: &checks,
         age: oldest.map_or_else(String::new, |problem| since(model, problem)),
         flags: flags(first, columns.flags),
@@ -321,11 +338,11 @@ fn flood_text(model: &Model, flood: &Flood, failing: usize) -> String {
     let of = if flood.host.is_empty() {
         "of several hosts"
     } else {
-        &flood.host
+        short(model, &flood.host)
     };
-    let age = flood
-        .opened
-        .map_or_else(String::new, |opened| format!(", {}", age(model.now.unix - opened)));
+    let age = flood.opened.map_or_else(String::new, |opened| {
+        format!(", {}", age(model.now.unix - opened))
+    });
     format!("{of}: {} alerts, {failing} failing now{age}", flood.members)
 }
 
