@@ -3,6 +3,7 @@
 
 mod alerts;
 mod checks;
+mod clusters;
 mod completions;
 mod contexts;
 mod desk;
@@ -36,10 +37,10 @@ struct Scene {
     api: Api,
     agent: Agent,
     desk: Desk,
-    _receiver: Receiver,
+    receiver: Receiver,
     _component: Component,
     _installation: Installation,
-    _database: TestDatabase,
+    database: TestDatabase,
 }
 
 impl Scene {
@@ -63,10 +64,10 @@ impl Scene {
             desk: Desk::with_key(&api.url, API_KEY),
             api,
             agent,
-            _receiver: receiver,
+            receiver,
             _component: component,
             _installation: installation,
-            _database: database,
+            database,
         };
         scene.becomes("web1", "check_disk", 0, "DISK OK").await;
         scene

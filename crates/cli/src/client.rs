@@ -292,6 +292,11 @@ impl Client {
                 _ => self.unintelligible(&format!("it answers {status}")),
             };
         };
+        if matches!(status.as_u16(), 502 | 504) {
+            // our server is there, another cluster is not
+            return Failure::unreachable(detail)
+                .hint("`stalker clusters list` shows which can be reached");
+        }
         let failure = Failure::refused(status.as_u16(), detail);
         match status.as_u16() {
             401 => failure.hint(format!("sign in: stalker login {}", self.url())),

@@ -107,3 +107,52 @@ pub(crate) fn utc_and_ago(unix: Option<i64>) -> String {
 fn now() -> DateTime<Utc> {
     std::time::SystemTime::now().into()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_people_write_is_understood() {
+        for (text, seconds) in [
+            ("90s", 90),
+            ("30m", 1800),
+            ("2h", 7200),
+            ("1d", 86_400),
+            ("1h30m", 5400),
+        ] {
+            assert_eq!(lasting(text), Ok(TimeDelta::seconds(seconds)), "{text}");
+        }
+        for text in [
+            "",
+            "0s",
+            "h",
+            "2",
+            "2w",
+            "-1h",
+            "99999999999999999999s",
+            "11000d",
+        ] {
+            assert!(lasting(text).is_err(), "{text}");
+        }
+        for text in [
+            "2030-01-31T22:00:00Z",
+            "2030-01-31T23:00:00+01:00",
+            "2030-01-31 22:00",
+            "2030-01-31 22:00:00Z",
+        ] {
+            assert_eq!(at(text), Ok(1_896_127_200), "{text}");
+        }
+        assert!(at("tomorrow").is_err());
+    }
+
+    #[test]
+    fn times_are_said_in_two_words() {
+        let said = |seconds| lasted(TimeDelta::seconds(seconds));
+        assert_eq!(said(-5), "0 s");
+        assert_eq!(said(59), "59 s");
+        assert_eq!(said(200), "3 min");
+        assert_eq!(said(7500), "2 h 5 min");
+        assert_eq!(said(356_400), "4 d 3 h");
+    }
+}

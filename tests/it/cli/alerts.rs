@@ -43,7 +43,7 @@ async fn channels_are_tested() {
     desk.runs("stalker channels list --check").await;
     desk.runs("stalker channels routes").await;
     desk.runs("stalker channels test pager").await;
-    scene._receiver.answer_next([400]);
+    scene.receiver.answer_next([400]);
     desk.runs("stalker channels test pager").await;
     desk.runs("stalker channels test nope").await;
     desk.shows("channels_are_tested");

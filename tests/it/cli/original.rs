@@ -74,7 +74,7 @@ async fn what_is_alerting_is_grouped_by_host() {
     .await;
     // a note of last week marks nobody any more
     sqlx::query("update notes set at = now() - interval '8 days'")
-        .execute(scene._database.pool())
+        .execute(scene.database.pool())
         .await
         .expect("the tables are as expected");
     let said = desk.runs_quietly("stalker-client").await;

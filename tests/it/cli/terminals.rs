@@ -1,6 +1,13 @@
 //! What there is on a terminal only: colours, its width, questions, and passwords that nobody sees.
 
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::Path;
+use axum::routing::post;
 use stalker_tests::terminal::Terminal;
+use tokio::net::TcpListener;
+use tokio::sync::Notify;
 
 use super::{Desk, Scene};
 
@@ -12,7 +19,7 @@ fn at(desk: &Desk, line: &str) -> Terminal {
 async fn colours_are_for_terminals() {
     let scene = Scene::with_alert().await;
     let desk = &scene.desk;
-    let mut terminal = at(desk, "stalker checks list; sleep 60");
+    let mut terminal = at(desk, "stalker checks list");
     terminal
         .wait_for("the list is drawn", |screen| screen.contains("LOAD OK"))
         .await;
@@ -21,8 +28,8 @@ async fn colours_are_for_terminals() {
     drop(terminal);
 
     for line in [
-        "NO_COLOR=1 stalker checks list; sleep 60",
-        "stalker checks list --color never; sleep 60",
+        "NO_COLOR=1 stalker checks list",
+        "stalker checks list --color never",
     ] {
         terminal = at(desk, line);
         terminal
@@ -41,7 +48,7 @@ async fn a_list_is_as_wide_as_the_terminal() {
     let scene = Scene::new().await;
     let long = format!("LOAD OK {}", "very ".repeat(40));
     scene.becomes("web1", "check_load", 0, long.trim()).await;
-    let terminal = at(&scene.desk, "stalker checks list; sleep 60");
+    let terminal = at(&scene.desk, "stalker checks list");
     let screen = terminal
         .wait_for("the list is drawn", |screen| screen.contains("SQL OK"))
         .await;
@@ -107,21 +114,32 @@ async fn a_password_is_typed_and_not_seen() {
 
 #[tokio::test]
 async fn whoever_waits_sees_how_far_it_is() {
-    let scene = Scene::new().await;
-    let line = "stalker checks suspend --host web1 >suspended; echo done; sleep 60";
-    let terminal = at(&scene.desk, line);
-    let screen = terminal
-        .wait_for("it is done", |screen| screen.contains("done"))
+    let released = Arc::new(Notify::new());
+    let held = Arc::clone(&released);
+    let suspend = move |Path(id): Path<String>| async move {
+        if id == "2" {
+            held.notified().await;
+        }
+        "{\"success\": true}"
+    };
+    let app = Router::new().route("/checks/id/{id}/suspended", post(suspend));
+    let listener = TcpListener::bind("127.0.0.1:0").await;
+    let listener = listener.expect("loopback can be listened on");
+    let address = listener.local_addr().expect("it has an address");
+    let server = tokio::spawn(async move { axum::serve(listener, app).await });
+
+    let desk = Desk::with_key(&format!("http://{address}"), "key");
+    let mut terminal = at(&desk, "stalker checks suspend 1 2 3");
+    terminal
+        .wait_for("it waits", |screen| screen == "1/3 2")
         .await;
-    assert_eq!(screen, "done", "the count has gone again");
-    let said = scene.desk.runs_quietly("cat suspended").await;
-    assert_eq!(said.out.lines().count(), 2);
-    // a file of what goes to standard error has no count
-    let said = scene
-        .desk
-        .runs_quietly("stalker checks resume --host web1")
+    released.notify_one();
+    assert_eq!(terminal.ended().await, 0);
+    let done = "1 is suspended\n2 is suspended\n3 is suspended";
+    terminal
+        .wait_for("the count is gone", |screen| screen == done)
         .await;
-    assert_eq!(said.err, "");
+    server.abort();
 }
 
 #[tokio::test]

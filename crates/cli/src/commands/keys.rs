@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::client::{Client, escaped};
 use crate::confirm::Confirmed;
 use crate::failure::Failure;
-use crate::output::{Answer, Cell, Shown, Table, Text, Tone};
+use crate::output::{Answer, Cell, Table, Tone};
 use crate::times;
 
 /// What can be done with keys.
@@ -113,11 +113,7 @@ async fn create(client: &Client, new: &Create) -> Result<Answer, Failure> {
     });
     let document = client.post("/keys", &body).await?;
     client.require(document["key"].is_string(), "key")?;
-    // alone on its line, so that it can be put into a file
-    let key = format!("{}\n", document["key"].as_str().unwrap_or_default());
-    Ok(Answer::Shown(Shown {
-        is_alerting: false,
-        text: Text::Plain(key),
-        document,
-    }))
+    // alone on its line, so that it can be put into a file; and something done, which --watch does not repeat
+    let key = document["key"].as_str().unwrap_or_default().to_owned();
+    Ok(Answer::done(key, document))
 }

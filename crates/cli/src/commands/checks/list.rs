@@ -10,6 +10,9 @@ use crate::failure::Failure;
 use crate::output::{Answer, Cell, Shown, Table, Text, Tone};
 use crate::times;
 
+/// What another cluster said longer ago than this, in seconds, is told to be old: younger answers are only cached.
+const OLD_S: f64 = 60.0;
+
 /// Which checks are wanted: all that is given must be so.
 #[derive(Debug, Args)]
 pub(crate) struct Filter {
@@ -65,7 +68,7 @@ impl Filter {
                     let hard = ("hard", self.hard.then(|| "true".to_owned()));
                     let path = format!("/checks/state/{state}");
                     let document = client.list(&path, state, &[hard, limit, after]).await?;
-                    Ok(shown(document, &[state]))
+                    Ok(Answer::Shown(shown(document, &[state])))
                 }
             };
         }
@@ -85,11 +88,11 @@ impl Filter {
                 ],
             )
             .await?;
-        Ok(shown(document, &["checks"]))
+        Ok(Answer::Shown(shown(document, &["checks"])))
     }
 }
 
-/// What another cluster says, by way of ours: `{CLUSTER: {STATE: […]}}`.
+/// What another cluster says, by way of ours: `{CLUSTER: {STATE: […], "age": seconds}}`.
 async fn in_state_of(
     client: &Client,
     cluster: &str,
@@ -98,18 +101,27 @@ async fn in_state_of(
 ) -> Result<Answer, Failure> {
     let path = format!("/global/{}/checks/state/{state}", escaped(cluster));
     let document = client.list_within(&path, &[cluster, state], part).await?;
-    Ok(shown(document, &[cluster, state]))
+    let age = document[cluster]["age"].as_f64().unwrap_or_default();
+    let mut shown = shown(document, &[cluster, state]);
+    if let Text::Table(table) = &mut shown.text
+        && age >= OLD_S
+    {
+        let table = std::mem::take(table);
+        let since = format!("{cluster} does not answer; it was so {age:.0} s ago");
+        shown.text = Text::Sheet(vec![("old", since.into())], vec![("Checks", table)]);
+    }
+    Ok(Answer::Shown(shown))
 }
 
 /// `at` is where the API put the list.
-fn shown(document: Value, at: &[&str]) -> Answer {
+fn shown(document: Value, at: &[&str]) -> Shown {
     let checks = at.iter().fold(&document, |value, field| &value[field]);
     let checks = checks.as_array().map(Vec::as_slice).unwrap_or_default();
-    Answer::Shown(Shown {
+    Shown {
         is_alerting: checks.iter().any(|check| check["status"] == false),
         text: Text::Table(table(checks)),
         document,
-    })
+    }
 }
 
 /// Checks as lines.

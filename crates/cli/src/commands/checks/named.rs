@@ -176,3 +176,27 @@ fn ambiguous(name: &str, checks: &[Value]) -> Failure {
         crate::output::printable(&said.join(", "))
     ))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_read_in_every_way_that_it_can_be_meant() {
+        for (name, expected) in [
+            ("web1:check_load", vec![("web1", "check_load")]),
+            ("web1/check_load", vec![("web1", "check_load")]),
+            (
+                "fe80::1:check",
+                vec![("fe80", ":1:check"), ("fe80::1", "check")],
+            ),
+            ("a:b/c", vec![("a", "b/c"), ("a:b", "c")]),
+        ] {
+            assert_eq!(readings(name).expect("it can be read"), expected, "{name}");
+        }
+        for name in ["web1", ":check", "web1:", ""] {
+            assert!(readings(name).is_err(), "{name}");
+        }
+        assert!(is_id("17") && !is_id("web1") && !is_id(""));
+    }
+}
