@@ -123,6 +123,12 @@ impl Args {
             if model.is_over {
                 return Ok(model);
             }
+            // what is drawn is drawn for this size, whether an event has told of it yet or not
+            let size = screen.terminal.size()?;
+            if model.size != (size.width, size.height) {
+                event = Event::Resized(size.width, size.height);
+                continue;
+            }
             screen
                 .terminal
                 .draw(|frame| view::draw(frame, &model, look))?;

@@ -33,7 +33,7 @@ async fn a_lost_server_leaves_what_it_said_and_is_found_again() {
         .await;
     line.becomes(Fault::None).await;
     let is_back = |screen: &str| {
-        is_listed(screen) && !screen.contains("no answer") && !screen.contains("check_load ")
+        is_listed(screen) && !screen.contains("✗ no answer") && !screen.contains("check_load ")
     };
     let screen = terminal.wait_for("it is found again", is_back).await;
     assert!(
@@ -54,7 +54,7 @@ async fn a_server_that_is_killed_and_started_again_is_found() {
     terminal.wait_for("that it is lost", is_stale).await;
     site.component = site.installation.start("api").await;
     line.lead_to(site.component.ready["api"].as_str().expect("its address"));
-    let is_back = |screen: &str| is_listed(screen) && !screen.contains("no answer");
+    let is_back = |screen: &str| is_listed(screen) && !screen.contains("✗ no answer");
     terminal.wait_for("it is found again", is_back).await;
 }
 

@@ -165,7 +165,7 @@ async fn keys_of_the_original_move_and_every_size_is_drawn() {
         terminal.resize(rows, columns);
         let is_right = |screen: &str| match (rows, columns) {
             (_, ..30) => true,
-            (1, _) => screen.contains("check_repl"),
+            (1, _) => screen.contains("check_r"),
             (..10, _) => screen.contains("UNKN"),
             _ => screen.contains("check_repl") && screen.contains("failing"),
         };

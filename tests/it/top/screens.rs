@@ -38,7 +38,7 @@ async fn details_tell_everything_about_a_check() {
         select(&mut terminal, "check_load").await;
         terminal.type_text("\r");
         let is_whole =
-            |screen: &str| screen.contains("history") && !screen.lines().any(|line| line == "…");
+            |screen: &str| screen.contains("opened") && !screen.lines().any(|line| line == "…");
         terminal.wait_for("all its parts", is_whole).await;
         assert_snapshot!(format!("details-{name}"), still(&terminal).await);
     }

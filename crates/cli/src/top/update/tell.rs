@@ -1,7 +1,7 @@
 //! What comes from the server.
 
 use crate::top::model::{Act, Model, News, Page, Part, Request, Source, Tone, Topic, Trouble};
-use crate::top::rows::Key;
+use crate::top::rows::{self, Key};
 use crate::top::wire::Entry;
 
 impl Model {
@@ -11,6 +11,7 @@ impl Model {
             return Vec::new();
         };
         feed.is_asking = false;
+        let is_first = source == Source::Here && feed.as_of.is_none();
         match news {
             Err(trouble) => {
                 let is_refused = matches!(trouble.status, Some(401 | 403));
@@ -50,6 +51,11 @@ impl Model {
             }
         }
         self.rebuild();
+        if is_first {
+            // whoever answered sooner is not to keep the selection from what stands first
+            self.selected = 0;
+            rows::settle(self);
+        }
         Vec::new()
     }
 

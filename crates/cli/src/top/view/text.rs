@@ -65,8 +65,8 @@ pub(super) fn wrap(text: &str, columns: usize) -> Vec<String> {
                 lines.push(std::mem::take(&mut current).trim_end().to_owned());
             }
             current += word;
-            // a word that is longer than a line
-            while width(current.trim_end()) > columns {
+            // a word that is longer than a line; one character is not cut, however wide it is
+            while width(current.trim_end()) > columns && current.trim_end().chars().count() > 1 {
                 let mut end = 0;
                 for (at, c) in current.char_indices() {
                     let next = at + c.len_utf8();
