@@ -175,6 +175,8 @@ async fn every_cluster_is_shown_for_itself_and_acted_on_through_ours() {
         .await;
     }
     assert_eq!(front.done().len(), 6, "each key does one thing");
+    let is_said = |screen: &str| screen.contains("✔ west:shop1: removed");
+    terminal.wait_for("that it is done", is_said).await;
 
     // what the other cluster keeps for itself
     for key in ["n", "m"] {

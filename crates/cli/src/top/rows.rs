@@ -268,10 +268,13 @@ impl Rows {
     }
 }
 
+/// A problem, and whether it is hard.
+type Ranked<'a> = (&'a Arc<Problem>, bool);
+
 /// Problems by cluster and host.
 #[derive(Default)]
 struct Groups<'a> {
-    hosts: BTreeMap<(&'a str, &'a str), Vec<(&'a Arc<Problem>, bool)>>,
+    hosts: BTreeMap<(&'a str, &'a str), Vec<Ranked<'a>>>,
     problems: usize,
 }
 
