@@ -55,7 +55,16 @@ impl Scene {
             .channel("pager", receiver.url());
         let component = installation.start("all").await;
         let api = component.api();
-        // a day, so that nothing runs but by the test
+        let well = [
+            ("web1", "check_disk", "DISK OK"),
+            ("web1", "check_load", "LOAD OK | load1=0.5;5;10"),
+            ("db1", "check_sql", "SQL OK"),
+        ];
+        // before they are registered, since that runs them
+        for (_, name, out) in well {
+            agent.answer(name, 0, out);
+        }
+        // a day, so that nothing runs again but by the test
         api.register_simulated(&agent, "web1", &["check_disk", "check_load"], 86_400)
             .await;
         api.register_simulated(&agent, "db1", &["check_sql"], 86_400)
@@ -69,11 +78,9 @@ impl Scene {
             _installation: installation,
             database,
         };
-        scene.becomes("web1", "check_disk", 0, "DISK OK").await;
-        scene
-            .becomes("web1", "check_load", 0, "LOAD OK | load1=0.5;5;10")
-            .await;
-        scene.becomes("db1", "check_sql", 0, "SQL OK").await;
+        for (host, name, out) in well {
+            scene.becomes(host, name, 0, out).await;
+        }
         scene
     }
 
