@@ -7,6 +7,7 @@ mod lines;
 mod moving;
 mod screens;
 
+use std::cell::RefCell;
 use std::cmp::Ordering;
 use std::process::Command;
 use std::time::Duration;
@@ -235,7 +236,7 @@ impl Site {
     /// A terminal in which it shows what is failing.
     async fn open(&self, rows: u16, columns: u16) -> Terminal {
         let terminal = Terminal::start(&self.command(&self.api.url), rows, columns);
-        terminal.wait_for("the list", is_listed).await;
+        drawn(&terminal, "the list", is_listed).await;
         terminal
     }
 
@@ -249,6 +250,13 @@ impl Site {
     async fn until_check(&self, check: &str, what: &str, is_so: impl Fn(&Value) -> bool) {
         until_seen(what, PATIENCE, async || self.check(check).await, is_so).await;
     }
+}
+
+/// Waits for a screen that is right, and that is drawn to its end: two looks see the same.
+async fn drawn(terminal: &Terminal, what: &str, is_right: impl Fn(&str) -> bool) -> String {
+    let before = RefCell::new(String::new());
+    let is_whole = |screen: &str| is_right(screen) && before.replace(screen.to_owned()) == screen;
+    terminal.wait_for(what, is_whole).await
 }
 
 fn is_listed(screen: &str) -> bool {

@@ -4,7 +4,7 @@ use nix::sys::signal::Signal;
 use stalker_tests::process::signal;
 use stalker_tests::terminal::Terminal;
 
-use super::{Site, is_listed, select, selected};
+use super::{Site, drawn, is_listed, select, selected};
 
 #[tokio::test]
 async fn the_filter_follows_while_it_is_typed() {
@@ -215,7 +215,7 @@ async fn colours_only_repeat_what_signs_say() {
     let mut command = site.command(&site.api.url);
     command.env("NO_COLOR", "1");
     let terminal = Terminal::start(&command, 24, 80);
-    let screen = terminal.wait_for("the list", is_listed).await;
+    let screen = drawn(&terminal, "the list", is_listed).await;
     assert!(!terminal.is_coloured("● CRIT"));
     let words = |screen: &str| {
         screen

@@ -3,7 +3,7 @@
 use insta::assert_snapshot;
 use stalker_tests::terminal::Terminal;
 
-use super::{Site, select};
+use super::{Site, drawn, select};
 
 /// At a desk, and on a phone.
 const SIZES: [(&str, u16, u16); 2] = [("desk", 24, 80), ("phone", 20, 40)];
@@ -62,7 +62,7 @@ async fn the_help_sheet_lists_every_key() {
 /// The screen when nothing is being asked, with times that differ from run to run made the same.
 async fn still(terminal: &Terminal) -> String {
     let is_still = |screen: &str| !screen.contains(['⠋', '⠙', '⠴', '⠦']);
-    let screen = terminal.wait_for("nothing is being asked", is_still).await;
+    let screen = drawn(terminal, "nothing is being asked", is_still).await;
     let lines: Vec<_> = screen.lines().map(|line| timeless(line)).collect();
     lines.join("\n")
 }

@@ -1,6 +1,6 @@
 //! The terminal: taken for ourselves, and given back as it was, however this ends.
 
-use std::io::{self, IsTerminal as _, Stdout, stdout};
+use std::io::{self, BufWriter, IsTerminal as _, Stdout, stdout};
 
 use ratatui::Terminal;
 use ratatui::backend::CrosstermBackend;
@@ -17,9 +17,12 @@ use super::model::Event;
 /// Events that wait to be looked at: more than a person types in the time that a screen is drawn.
 const WAITING: usize = 256;
 
+/// Bytes of a whole screen: it is written in one go, so that nobody sees half of it.
+const FRAME: usize = 64 * 1024;
+
 /// A terminal that is ours. Dropped, it is as it was before.
 pub(super) struct Screen {
-    pub(super) terminal: Terminal<CrosstermBackend<Stdout>>,
+    pub(super) terminal: Terminal<CrosstermBackend<BufWriter<Stdout>>>,
 }
 
 impl Screen {
@@ -37,7 +40,10 @@ impl Screen {
         }));
         enable_raw_mode()?;
         let screen = Self {
-            terminal: Terminal::new(CrosstermBackend::new(stdout()))?,
+            terminal: Terminal::new(CrosstermBackend::new(BufWriter::with_capacity(
+                FRAME,
+                stdout(),
+            )))?,
         };
         execute!(stdout(), EnterAlternateScreen, EnableBracketedPaste, Hide)?;
         Ok(screen)
