@@ -51,9 +51,9 @@ fn read() -> Configuration {
     let value = |name: &str| {
         let said = env::var_os(name).and_then(|value| value.into_string().ok());
         let written = || {
-            let lines = text.lines().filter(|line| line.starts_with(name));
+            let mut lines = text.lines().filter(|line| line.starts_with(name));
             // up to the second `=`, as the original reads it
-            Some(lines.last()?.split('=').nth(1)?.trim().to_owned())
+            Some(lines.next_back()?.split('=').nth(1)?.trim().to_owned())
         };
         said.filter(|value| !value.is_empty())
             .or_else(written)
