@@ -267,7 +267,7 @@ fn is_listed(screen: &str) -> bool {
 async fn select(terminal: &mut Terminal, text: &str) {
     loop {
         let screen = terminal.screen();
-        let place = |is_it: &dyn Fn(&str) -> bool| screen.lines().position(|line| is_it(line));
+        let place = |is_it: &dyn Fn(&str) -> bool| screen.lines().position(is_it);
         let at = place(&|line| line.starts_with('›')).expect("a line is selected");
         let wanted = place(&|line| line.contains(text)).expect("it is on the screen");
         match wanted.cmp(&at) {

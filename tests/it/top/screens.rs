@@ -63,7 +63,7 @@ async fn the_help_sheet_lists_every_key() {
 async fn still(terminal: &Terminal) -> String {
     let is_still = |screen: &str| !screen.contains(['⠋', '⠙', '⠴', '⠦']);
     let screen = drawn(terminal, "nothing is being asked", is_still).await;
-    let lines: Vec<_> = screen.lines().map(|line| timeless(line)).collect();
+    let lines: Vec<_> = screen.lines().map(timeless).collect();
     lines.join("\n")
 }
 
