@@ -20,6 +20,12 @@ pub fn stalker_agent() -> PathBuf {
     fresh("stalker-agent")
 }
 
+/// The command line, `stalker`.
+#[must_use]
+pub fn stalker() -> PathBuf {
+    fresh("stalker")
+}
+
 /// The private PostgreSQL, `stalker-postgres`.
 #[must_use]
 pub fn stalker_postgres() -> PathBuf {

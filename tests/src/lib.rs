@@ -22,5 +22,6 @@ pub mod rounds;
 pub mod seed;
 pub mod server;
 pub mod stage;
+pub mod terminal;
 pub mod unprivileged;
 pub mod until;

@@ -44,13 +44,17 @@ pub(crate) async fn take_in(
 /// A flood is as urgent as its most urgent member and concerns whom its members concern. These are members that are
 /// new or concern further channels; others are passed over. Returns their floods, and the floods of those.
 pub(crate) async fn grow(conn: &mut PgConnection, members: &[i64]) -> sqlx::Result<Vec<i64>> {
+    // Each member is looked up by its key: an index of all members looks better to a planner whose statistics know of none, and
+    // would be read once for each of them.
     let mut grown = Vec::new();
     let mut members = members.to_vec();
     while !members.is_empty() {
         sqlx::query!(
             r#"
             update alerts f set priority = m.priority
-            from (select parent_id, min(priority) as priority from alerts where alert_id = any ($1) and parent_id is not null group by parent_id) m
+            from (select a.parent_id, min(a.priority) as priority
+                  from unnest($1::bigint[]) as o(alert_id) cross join lateral (select * from alerts a where a.alert_id = o.alert_id limit 1) as a
+                  group by a.parent_id) m
             where f.alert_id = m.parent_id and f.priority > m.priority and f.closed_at is null
             "#,
             &members,
@@ -61,8 +65,9 @@ pub(crate) async fn grow(conn: &mut PgConnection, members: &[i64]) -> sqlx::Resu
             r#"
             insert into alert_targets (alert_id, channel, why)
             select distinct m.parent_id, t.channel, 'target of a member'
-            from alerts m join alert_targets t using (alert_id) join alerts f on f.alert_id = m.parent_id
-            where m.alert_id = any ($1) and f.closed_at is null
+            from unnest($1::bigint[]) as o(alert_id) cross join lateral (select * from alerts a where a.alert_id = o.alert_id limit 1) as m
+            join alert_targets t on t.alert_id = m.alert_id join alerts f on f.alert_id = m.parent_id
+            where f.closed_at is null
             order by 1, 2
             on conflict do nothing
             "#,
@@ -149,7 +154,11 @@ async fn drop_waiting(conn: &mut PgConnection, members: &[i64]) -> sqlx::Result<
 
 async fn floods_of(conn: &mut PgConnection, members: &[i64]) -> sqlx::Result<Vec<i64>> {
     sqlx::query_scalar!(
-        r#"select distinct parent_id as "parent_id!" from alerts where alert_id = any ($1) and parent_id is not null"#,
+        r#"
+        select distinct a.parent_id as "parent_id!"
+        from unnest($1::bigint[]) as o(alert_id) cross join lateral (select * from alerts a where a.alert_id = o.alert_id limit 1) as a
+        where a.parent_id is not null
+        "#,
         members,
     )
     .fetch_all(conn)

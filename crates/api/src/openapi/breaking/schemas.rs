@@ -88,7 +88,7 @@ impl<'a> Comparison<'a> {
             |kind: &&str| outer.contains(kind) || *kind == "integer" && outer.contains("number");
         // without a type it may be anything
         let fits =
-            outer.is_empty() || !inner.is_empty() && inner.iter().all(|kind| is_within(&kind));
+            outer.is_empty() || !inner.is_empty() && inner.iter().all(is_within);
         if !fits {
             let named = |types: &BTreeSet<&str>| match types.is_empty() {
                 true => "anything".to_owned(),

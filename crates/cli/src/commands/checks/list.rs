@@ -1,0 +1,192 @@
+//! Lists of checks.
+
+use clap::Args;
+use clap_complete::engine::ArgValueCompleter;
+use serde_json::Value;
+
+use crate::client::{Client, escaped};
+use crate::completions;
+use crate::failure::Failure;
+use crate::output::{Answer, Cell, Shown, Table, Text, Tone};
+use crate::times;
+
+/// What another cluster said longer ago than this, in seconds, is told to be old: younger answers are only cached.
+const OLD_S: f64 = 60.0;
+
+/// Which checks are wanted: all that is given must be so.
+#[derive(Debug, Args)]
+pub(crate) struct Filter {
+    /// Of the host of this name or address
+    #[arg(long, add = ArgValueCompleter::new(completions::hosts))]
+    host: Option<String>,
+    /// Of hosts with this role
+    #[arg(long)]
+    role: Option<String>,
+    /// Of this name
+    #[arg(long)]
+    name: Option<String>,
+    /// By the result of their last run
+    #[arg(long, value_parser = ["ok", "warning", "critical", "unknown"])]
+    status: Option<String>,
+    /// Those that this person takes care of
+    #[arg(long)]
+    owner: Option<String>,
+    /// In this state, whatever their host, role, name, status and owner: failing, held by a worker, in a maintenance, suspended
+    #[arg(
+        long,
+        value_parser = ["alerting", "pending", "in_maintenance", "suspended"],
+        conflicts_with_all = ["host", "role", "name", "status", "owner"]
+    )]
+    state: Option<String>,
+    /// Of those that are alerting, only those that have failed as often as it takes for an alert
+    #[arg(long, requires = "state")]
+    hard: bool,
+    /// Of this other cluster; `stalker clusters list` shows them
+    #[arg(long, requires = "state", conflicts_with = "hard")]
+    cluster: Option<String>,
+    /// At most so many
+    #[arg(long)]
+    limit: Option<u32>,
+    /// Only what comes after the check with this id
+    #[arg(long, value_name = "ID")]
+    after: Option<String>,
+}
+
+impl Filter {
+    /// # Errors
+    /// If there is no list to be had.
+    pub(crate) async fn list(&self, client: &Client) -> Result<Answer, Failure> {
+        let part = [
+            ("limit", self.limit.map(|limit| limit.to_string())),
+            ("after", self.after.clone()),
+        ];
+        if let Some(state) = &self.state {
+            return match &self.cluster {
+                Some(cluster) => in_state_of(client, cluster, state, &part).await,
+                None => {
+                    let [limit, after] = part;
+                    let hard = ("hard", self.hard.then(|| "true".to_owned()));
+                    let path = format!("/checks/state/{state}");
+                    let document = client.list(&path, state, &[hard, limit, after]).await?;
+                    Ok(Answer::Shown(shown(document, &[state])))
+                }
+            };
+        }
+        let [limit, after] = part;
+        let document = client
+            .list(
+                "/checks",
+                "checks",
+                &[
+                    ("host", self.host.clone()),
+                    ("role", self.role.clone()),
+                    ("check", self.name.clone()),
+                    ("status", self.status.clone()),
+                    ("owner", self.owner.clone()),
+                    limit,
+                    after,
+                ],
+            )
+            .await?;
+        Ok(Answer::Shown(shown(document, &["checks"])))
+    }
+}
+
+/// What another cluster says, by way of ours: `{CLUSTER: {STATE: […], "age": seconds}}`.
+async fn in_state_of(
+    client: &Client,
+    cluster: &str,
+    state: &str,
+    part: &[(&str, Option<String>)],
+) -> Result<Answer, Failure> {
+    let path = format!("/global/{}/checks/state/{state}", escaped(cluster));
+    let document = client.list_within(&path, &[cluster, state], part).await?;
+    let age = document[cluster]["age"].as_f64().unwrap_or_default();
+    let mut shown = shown(document, &[cluster, state]);
+    if let Text::Table(table) = &mut shown.text
+        && age >= OLD_S
+    {
+        let table = std::mem::take(table);
+        let since = format!("{cluster} does not answer; it was so {age:.0} s ago");
+        shown.text = Text::Sheet(vec![("old", since.into())], vec![("Checks", table)]);
+    }
+    Ok(Answer::Shown(shown))
+}
+
+/// `at` is where the API put the list.
+fn shown(document: Value, at: &[&str]) -> Shown {
+    let checks = at.iter().fold(&document, |value, field| &value[field]);
+    let checks = checks.as_array().map(Vec::as_slice).unwrap_or_default();
+    Shown {
+        is_alerting: checks.iter().any(|check| check["status"] == false),
+        text: Text::Table(table(checks)),
+        document,
+    }
+}
+
+/// Checks as lines.
+pub(crate) fn table(checks: &[Value]) -> Table {
+    let mut table = Table::new(
+        &[
+            "STATE",
+            "HOST",
+            "CHECK",
+            "SINCE",
+            "OWNER",
+            "FLAGS",
+            "OUTPUT",
+            "ID+",
+            "INTERVAL+",
+            "PRIORITY+",
+        ],
+        "no checks",
+    );
+    for check in checks {
+        let text = |field: &str| check[field].as_str().unwrap_or_default();
+        let number = |field: &str| check[field].as_i64().unwrap_or_default();
+        table.row([
+            state(check),
+            text("hostname").into(),
+            text("check").into(),
+            times::ago(check["since"].as_i64()).into(),
+            text("owner").into(),
+            flags(check).into(),
+            text("out").into(),
+            text("id").into(),
+            format!("{} s", number("interval")).into(),
+            number("priority").to_string().into(),
+        ]);
+    }
+    table
+}
+
+/// The state of a check, in the colour of its urgency.
+pub(crate) fn state(check: &Value) -> Cell {
+    match check["state"].as_str() {
+        Some(ok @ "ok") => Cell::toned(ok, Tone::Good),
+        Some(warning @ "warning") => Cell::toned(warning, Tone::Warning),
+        Some(other) => Cell::toned(other, Tone::Bad),
+        // the original's checks have no such field
+        None => match check["status"].as_bool() {
+            Some(true) => Cell::toned("ok", Tone::Good),
+            Some(false) => Cell::toned("failing", Tone::Bad),
+            None => Cell::toned("new", Tone::Quiet),
+        },
+    }
+}
+
+/// What else is so.
+pub(crate) fn flags(check: &Value) -> String {
+    [
+        ("suspended", "suspended"),
+        ("in_maintenance", "maintenance"),
+        ("flapping", "flapping"),
+        ("pending", "running"),
+        ("stale", "stale"),
+    ]
+    .into_iter()
+    .filter(|(flag, _)| check[flag] == true)
+    .map(|(_, word)| word)
+    .collect::<Vec<_>>()
+    .join(", ")
+}

@@ -1,0 +1,115 @@
+//! What the shell may offer for the word that is being typed: names that the server knows at this moment.
+//!
+//! Nobody waits for a completion, and nobody wants to read an error in the middle of a line: what does not answer within
+//! a moment offers nothing.
+
+use std::env;
+use std::ffi::OsStr;
+use std::time::Duration;
+
+use clap_complete::engine::CompletionCandidate;
+use serde_json::Value;
+
+use crate::client::{Client, escaped};
+use crate::context::{Contexts, ServerArgs};
+
+/// For all of it: as long as a person does not notice.
+const MOMENT: Duration = Duration::from_millis(800);
+
+/// Names of contexts.
+pub(crate) fn contexts(current: &OsStr) -> Vec<CompletionCandidate> {
+    let names = Contexts::read().map(|contexts| contexts.contexts.into_keys());
+    candidates(current, names.into_iter().flatten())
+}
+
+/// Names of hosts.
+pub(crate) fn hosts(current: &OsStr) -> Vec<CompletionCandidate> {
+    let begin = current.to_string_lossy().into_owned();
+    let names = asked(async |client| hosts_beginning_with(client, &begin).await);
+    candidates(current, names)
+}
+
+/// Checks as `HOST/CHECK`, first the host and then the check. Bash takes a colon for the end of a word, so a slash is
+/// offered; where a colon stands already it is kept.
+pub(crate) fn checks(current: &OsStr) -> Vec<CompletionCandidate> {
+    let begin = current.to_string_lossy().into_owned();
+    let names = asked(async |client| {
+        let Some(at) = begin.find([':', '/']) else {
+            let hosts = hosts_beginning_with(client, &begin).await?;
+            return Some(hosts.iter().map(|host| format!("{host}/")).collect());
+        };
+        let (host, separator) = (&begin[..at], &begin[at..=at]);
+        let path = format!("/checks/host/{}", escaped(host));
+        let answer = client.get(&path).await.ok()?;
+        let names = named(&answer["checks"], "check");
+        Some(
+            names
+                .map(|check| format!("{host}{separator}{check}"))
+                .collect(),
+        )
+    });
+    candidates(current, names)
+}
+
+/// Names of channels.
+pub(crate) fn channels(current: &OsStr) -> Vec<CompletionCandidate> {
+    let names = asked(async |client| {
+        let answer = client.get("/channels").await.ok()?;
+        Some(
+            named(&answer["channels"], "name")
+                .map(str::to_owned)
+                .collect(),
+        )
+    });
+    candidates(current, names)
+}
+
+async fn hosts_beginning_with(client: &Client, begin: &str) -> Option<Vec<String>> {
+    let answer = client.get(&format!("/findhost?q={}", escaped(begin))).await;
+    let names = answer.ok()?;
+    Some(names.as_str()?.split(',').map(str::to_owned).collect())
+}
+
+fn named<'a>(things: &'a Value, field: &'static str) -> impl Iterator<Item = &'a str> {
+    let things = things.as_array().map(Vec::as_slice).unwrap_or_default();
+    things.iter().filter_map(move |thing| thing[field].as_str())
+}
+
+fn candidates(
+    current: &OsStr,
+    names: impl IntoIterator<Item = String>,
+) -> Vec<CompletionCandidate> {
+    let begin = current.to_string_lossy();
+    names
+        .into_iter()
+        // a name with a control character cannot be typed, and must not be drawn
+        .filter(|name| !name.is_empty() && name.starts_with(&*begin))
+        .filter(|name| !name.contains(char::is_control))
+        .map(CompletionCandidate::new)
+        .collect()
+}
+
+/// What the server says, if it says it in time.
+fn asked(ask: impl AsyncFnOnce(&Client) -> Option<Vec<String>>) -> Vec<String> {
+    let answer = || {
+        let server = ServerArgs {
+            context: typed_context(),
+            url: None,
+            ca_file: None,
+            timeout: 1,
+        };
+        let client = Client::new(server.server().ok()?).ok()?;
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .ok()?;
+        runtime.block_on(async { tokio::time::timeout(MOMENT, ask(&client)).await.ok()? })
+    };
+    answer().unwrap_or_default()
+}
+
+/// The context that the line names, if it does.
+fn typed_context() -> Option<String> {
+    let mut words = env::args_os().skip_while(|word| word != "--context");
+    words.nth(1)?.into_string().ok()
+}

@@ -1,0 +1,149 @@
+//! Bad lines: a server that goes and comes back, one that is slow, one that is none, and one that does not know us.
+
+use std::time::{Duration, Instant};
+
+use stalker_tests::line::{Fault, Line};
+use stalker_tests::terminal::Terminal;
+
+use super::{Site, is_listed, select, selected};
+
+#[tokio::test]
+async fn a_lost_server_leaves_what_it_said_and_is_found_again() {
+    let site = Site::in_trouble().await;
+    let mut line = Line::new().await;
+    line.lead_to(&site.api.url);
+    let mut terminal = Terminal::start(&site.command(line.url().trim_end_matches('/')), 24, 80);
+    terminal.wait_for("the list", is_listed).await;
+    select(&mut terminal, "check_load").await;
+
+    line.becomes(Fault::Refuses).await;
+    let is_stale = |screen: &str| screen.contains("✗ no answer since");
+    let screen = terminal.wait_for("that it is lost", is_stale).await;
+    assert!(is_listed(&screen), "{screen}");
+    assert!(terminal.is_coloured("✗ no answer"));
+    // what cannot be done is said, and keys still move
+    terminal.type_text("p");
+    let is_said = |screen: &str| screen.contains("✘ web1.example.net/check_load: not done");
+    terminal.wait_for("that nothing is done", is_said).await;
+    terminal.type_text("k");
+    let moved = |screen: &str| selected(screen).is_some_and(|line| line.contains("check_disk"));
+    terminal.wait_for("the selection moves", moved).await;
+
+    site.execute("update check_state set status = 0 where owner = 'bob'")
+        .await;
+    line.becomes(Fault::None).await;
+    let is_back = |screen: &str| {
+        is_listed(screen) && !screen.contains("✗ no answer") && !screen.contains("check_load ")
+    };
+    let screen = terminal.wait_for("it is found again", is_back).await;
+    assert!(
+        selected(&screen).is_some_and(|line| line.contains("check_disk")),
+        "{screen}"
+    );
+}
+
+#[tokio::test]
+async fn a_server_that_is_killed_and_started_again_is_found() {
+    let mut site = Site::in_trouble().await;
+    let line = Line::new().await;
+    line.lead_to(&site.api.url);
+    let terminal = Terminal::start(&site.command(line.url().trim_end_matches('/')), 20, 40);
+    terminal.wait_for("the list", is_listed).await;
+    site.component.process.kill();
+    let is_stale = |screen: &str| is_listed(screen) && screen.contains("✗ no answer since");
+    terminal.wait_for("that it is lost", is_stale).await;
+    site.component = site.installation.start("api").await;
+    line.lead_to(site.component.ready["api"].as_str().expect("its address"));
+    let is_back = |screen: &str| is_listed(screen) && !screen.contains("✗ no answer");
+    terminal.wait_for("it is found again", is_back).await;
+}
+
+#[tokio::test]
+async fn keys_do_not_wait_for_a_server_that_hangs() {
+    let site = Site::in_trouble().await;
+    let mut line = Line::new().await;
+    line.lead_to(&site.api.url);
+    let mut terminal = Terminal::start(&site.command(line.url().trim_end_matches('/')), 24, 80);
+    terminal.wait_for("the list", is_listed).await;
+    line.becomes(Fault::HoldsAnswer).await;
+    let is_asking = |screen: &str| screen.contains(['⠋', '⠙', '⠴', '⠦']);
+    terminal.wait_for("that it is asking", is_asking).await;
+
+    let began = Instant::now();
+    for (keys, text) in [
+        ("G", "edge7"),
+        ("g", "FLOD"),
+        ("j", "check_disk"),
+        ("?", ""),
+        ("q", "check_disk"),
+    ] {
+        terminal.type_text(keys);
+        let is_there = |screen: &str| match text {
+            "" => screen.contains("one line down, up"),
+            text => selected(screen).is_some_and(|line| line.contains(text)),
+        };
+        terminal.wait_for("what the key does", is_there).await;
+    }
+    // five keys, on a machine that has other things to do
+    assert!(
+        began.elapsed() < Duration::from_secs(3),
+        "{:?}",
+        began.elapsed()
+    );
+    terminal.type_text("q");
+    assert_eq!(
+        terminal.ended().await,
+        0,
+        "nothing is waited for at the end"
+    );
+}
+
+#[tokio::test]
+async fn a_server_that_is_not_there_yet_is_waited_for() {
+    let site = Site::in_trouble().await;
+    let mut line = Line::new().await;
+    line.becomes(Fault::Refuses).await;
+    let terminal = Terminal::start(&site.command(line.url().trim_end_matches('/')), 24, 80);
+    let is_trying = |screen: &str| screen.contains("✗ no answer yet, trying again");
+    terminal.wait_for("that it tries", is_trying).await;
+    line.lead_to(&site.api.url);
+    line.becomes(Fault::None).await;
+    terminal.wait_for("the list", is_listed).await;
+}
+
+#[tokio::test]
+async fn what_cannot_work_ends_with_a_reason() {
+    let site = Site::in_trouble().await;
+    let mut command = site.command(&site.api.url);
+    command.env("STALKER_API_KEY", "a key that nobody gave");
+    let mut terminal = Terminal::start(&command, 24, 80);
+    assert_eq!(terminal.ended().await, 3);
+    let is_said = |screen: &str| screen.contains("stalker login");
+    terminal.wait_for("what to do", is_said).await;
+    assert!(!terminal.is_on_alternate_screen());
+
+    // neither is a pipe a terminal
+    let output = site.command(&site.api.url).output().expect("it starts");
+    assert_eq!(output.status.code(), Some(2));
+    let complaint = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(complaint.contains("terminal"), "{complaint}");
+}
+
+#[tokio::test]
+async fn it_is_stalkly_too() {
+    let site = Site::in_trouble().await;
+    let stalkly = site.installation.home().join("stalkly");
+    std::os::unix::fs::symlink(stalker_tests::executables::stalker(), &stalkly)
+        .expect("a link can be made");
+    let mut command = stalker_tests::process::command(&stalkly);
+    command.args(["-r", "1", "-U", "zoe"]);
+    site.surround(&mut command, &site.api.url);
+    let mut terminal = Terminal::start(&command, 24, 80);
+    terminal.wait_for("the list", is_listed).await;
+    select(&mut terminal, "check_disk").await;
+    terminal.type_text("o");
+    site.until_check("web1.example.net/check_disk", "zoe owns it", |check| {
+        check["owner"] == "zoe"
+    })
+    .await;
+}
