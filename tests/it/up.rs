@@ -61,7 +61,7 @@ async fn up_is_green_ends_whole_and_goes_on() {
     let welcome = first.process.output();
     for word in [
         first.api().url.as_str(),
-        "curl",
+        "stalker checks list",
         "touch",
         "stalker-client.conf",
     ] {

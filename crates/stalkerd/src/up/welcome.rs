@@ -1,6 +1,7 @@
 //! What a stranger reads when everything runs.
 
 use std::net::SocketAddr;
+use std::path::Path;
 
 use super::home::Home;
 
@@ -13,17 +14,18 @@ pub(super) fn print(home: &Home, api: SocketAddr, password: Option<&str>) {
         Some(password) => format!("user admin, password {password}   (told only now; another: stalkerd user passwd admin)"),
         None => "user admin, with the password of the first start   (another: stalkerd user passwd admin)".to_owned(),
     };
+    let tools = std::env::current_exe().unwrap_or_default();
+    let tools = tools.parent().unwrap_or(Path::new(""));
     println!(
         "
 Stalker runs:   http://{api}   (the API, to be tried at http://{api}/docs)
 Sign in:        http://{api}/signin   {sign_in}
 Ctrl-C stops all of it; the same command goes on with the same data.
 
-See the checks:
-  KEY=$(sed -n 's/^stalkerweb_api_key=//p' {client})
-  curl -s -H \"X-API-KEY: $KEY\" http://{api}/checks/
-What is failing:
-  curl -s -H \"X-API-KEY: $KEY\" http://{api}/checks/state/alerting
+See the checks, and what is failing, live:
+  export STALKER_HOME={home} PATH=$PATH:{tools}
+  stalker checks list
+  stalker top
 Break one, and mend it again:
   touch {broken}
   rm {broken}
@@ -39,5 +41,6 @@ Everything is in {home}",
         log = home.log_dir().display(),
         scripts = home.scripts_dir().display(),
         home = home.path().display(),
+        tools = tools.display(),
     );
 }

@@ -87,8 +87,7 @@ impl<'a> Comparison<'a> {
         let is_within =
             |kind: &&str| outer.contains(kind) || *kind == "integer" && outer.contains("number");
         // without a type it may be anything
-        let fits =
-            outer.is_empty() || !inner.is_empty() && inner.iter().all(is_within);
+        let fits = outer.is_empty() || !inner.is_empty() && inner.iter().all(is_within);
         if !fits {
             let named = |types: &BTreeSet<&str>| match types.is_empty() {
                 true => "anything".to_owned(),
