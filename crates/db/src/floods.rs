@@ -44,20 +44,25 @@ pub(crate) async fn take_in(
 /// A flood is as urgent as its most urgent member and concerns whom its members concern. These are members that are
 /// new or concern further channels; others are passed over. Returns their floods, and the floods of those.
 pub(crate) async fn grow(conn: &mut PgConnection, members: &[i64]) -> sqlx::Result<Vec<i64>> {
-    // Each member is looked up by its key: an index of all members looks better to a planner whose statistics know of none, and
-    // would be read once for each of them.
     let mut grown = Vec::new();
     let mut members = members.to_vec();
-    while !members.is_empty() {
+    loop {
+        let floods = floods_of(conn, &members).await?;
+        if floods.is_empty() {
+            return Ok(grown);
+        }
         sqlx::query!(
             r#"
             update alerts f set priority = m.priority
-            from (select a.parent_id, min(a.priority) as priority
-                  from unnest($1::bigint[]) as o(alert_id) cross join lateral (select * from alerts a where a.alert_id = o.alert_id limit 1) as a
-                  group by a.parent_id) m
-            where f.alert_id = m.parent_id and f.priority > m.priority and f.closed_at is null
+            from unnest($2::bigint[]) as o(flood_id)
+            cross join lateral (
+                select min(a.priority) as priority
+                from unnest($1::bigint[]) as i(alert_id) cross join lateral (select * from alerts a where a.alert_id = i.alert_id limit 1) as a
+                where a.parent_id = o.flood_id) as m
+            where f.alert_id = o.flood_id and f.priority > m.priority
             "#,
             &members,
+            &floods,
         )
         .execute(&mut *conn)
         .await?;
@@ -66,19 +71,19 @@ pub(crate) async fn grow(conn: &mut PgConnection, members: &[i64]) -> sqlx::Resu
             insert into alert_targets (alert_id, channel, why)
             select distinct m.parent_id, t.channel, 'target of a member'
             from unnest($1::bigint[]) as o(alert_id) cross join lateral (select * from alerts a where a.alert_id = o.alert_id limit 1) as m
-            join alert_targets t on t.alert_id = m.alert_id join alerts f on f.alert_id = m.parent_id
-            where f.closed_at is null
+            join alert_targets t on t.alert_id = m.alert_id
+            where m.parent_id = any ($2)
             order by 1, 2
             on conflict do nothing
             "#,
             &members,
+            &floods,
         )
         .execute(&mut *conn)
         .await?;
-        members = floods_of(conn, &members).await?;
-        grown.extend(&members);
+        grown.extend(&floods);
+        members = floods;
     }
-    Ok(grown)
 }
 
 /// Those that nothing suppresses count from now on.
@@ -152,12 +157,17 @@ async fn drop_waiting(conn: &mut PgConnection, members: &[i64]) -> sqlx::Result<
     Ok(())
 }
 
+/// The open floods of these members. Each is looked up by its key: an index of all members, or of all that is open, looks
+/// better to a planner whose statistics know of none, and would be read once for each of them.
 async fn floods_of(conn: &mut PgConnection, members: &[i64]) -> sqlx::Result<Vec<i64>> {
     sqlx::query_scalar!(
         r#"
-        select distinct a.parent_id as "parent_id!"
-        from unnest($1::bigint[]) as o(alert_id) cross join lateral (select * from alerts a where a.alert_id = o.alert_id limit 1) as a
-        where a.parent_id is not null
+        select f.alert_id as "alert_id!"
+        from (select distinct a.parent_id
+              from unnest($1::bigint[]) as o(alert_id) cross join lateral (select * from alerts a where a.alert_id = o.alert_id limit 1) as a
+              where a.parent_id is not null) as of_members
+        cross join lateral (select * from alerts f where f.alert_id = of_members.parent_id limit 1) as f
+        where f.closed_at is null
         "#,
         members,
     )
