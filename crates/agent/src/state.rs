@@ -87,10 +87,21 @@ impl StateDir {
 
     /// What shows a server that this is the agent that has registered this name there before.
     pub(crate) fn token(&self, server: &str, hostname: &str) -> anyhow::Result<Option<String>> {
-        let token = self.tokens()?.remove(&whose(server, hostname));
+        let mut tokens = self.tokens()?;
+        if let Some(token) = tokens.remove(&whose(server, hostname)) {
+            return Ok(Some(token));
+        }
+        // a server may have another address than before: its only token is still worth a try
+        let here = whose("", hostname);
+        let mut of_name = tokens
+            .into_iter()
+            .filter(|(whose, _)| whose.starts_with(&here));
+        if let (Some((_, token)), None) = (of_name.next(), of_name.next()) {
+            return Ok(Some(token));
+        }
         // an older agent had one for all
-        let older = || self.read("token").map(|text| Some(text?.trim().to_owned()));
-        token.map_or_else(older, |token| Ok(Some(token)))
+        let older = self.read("token")?.map(|text| text.trim().to_owned());
+        Ok(older.filter(|token| !token.is_empty()))
     }
 
     /// Keeps the token that a server gave. Those of others stay: a host that is called something else for a while is to find

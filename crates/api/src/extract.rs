@@ -44,10 +44,7 @@ const FEW: u32 = 1000;
 /// How many entries of such a list are wanted.
 pub(crate) fn few<'de, D: Deserializer<'de>>(value: D) -> Result<Option<u32>, D::Error> {
     let limit = Option::<u32>::deserialize(value)?;
-    match limit {
-        Some(limit) if limit > FEW => Err(D::Error::custom(format!("{FEW} are the most"))),
-        limit => Ok(limit),
-    }
+    Ok(limit.map(|limit| limit.min(FEW)))
 }
 
 /// An id behind the `?`: digits only, as they are given out. No sign, though Rust would read one.

@@ -128,6 +128,16 @@ pub async fn run(
 }
 
 async fn store_key(pool: &PgPool, key: Option<&str>, address: SocketAddr) -> sqlx::Result<()> {
+    let Some(key) = key else {
+        // another replica may have one: whoever starts without must not lock everybody out
+        if let Some(key_id) = api_keys::left_configured(pool).await? {
+            warn!(
+                "there is no api.api_key here, and that of another configuration, key {key_id}, still opens everything; \
+                 if it is not meant to: stalkerd key revoke {key_id}"
+            );
+        }
+        return Ok(());
+    };
     let actor = Actor {
         kind: Kind::Command,
         id: None,

@@ -82,11 +82,15 @@ fn candidates(
     let begin = current.to_string_lossy();
     names
         .into_iter()
-        // a name with a control character cannot be typed, and must not be drawn
-        .filter(|name| !name.is_empty() && name.starts_with(&*begin))
-        .filter(|name| !name.contains(char::is_control))
+        .filter(|name| name.starts_with(&*begin) && is_harmless(name))
         .map(CompletionCandidate::new)
         .collect()
+}
+
+/// Whether a shell takes it for what it is: names come from hosts, and what is offered stands on the line unquoted.
+fn is_harmless(name: &str) -> bool {
+    let is_plain = |c: char| c.is_alphanumeric() || "._:/@+-".contains(c);
+    !name.is_empty() && !name.starts_with('-') && name.chars().all(is_plain)
 }
 
 /// What the server says, if it says it in time.
@@ -103,7 +107,11 @@ fn asked(ask: impl AsyncFnOnce(&Client) -> Option<Vec<String>>) -> Vec<String> {
             .enable_all()
             .build()
             .ok()?;
-        runtime.block_on(async { tokio::time::timeout(MOMENT, ask(&client)).await.ok()? })
+        let said =
+            runtime.block_on(async { tokio::time::timeout(MOMENT, ask(&client)).await.ok() });
+        // a name that is still being looked up is not waited for
+        runtime.shutdown_background();
+        said?
     };
     answer().unwrap_or_default()
 }
@@ -112,4 +120,26 @@ fn asked(ask: impl AsyncFnOnce(&Client) -> Option<Vec<String>>) -> Vec<String> {
 fn typed_context() -> Option<String> {
     let mut words = env::args_os().skip_while(|word| word != "--context");
     words.nth(1)?.into_string().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_a_shell_takes_for_a_name_is_offered() {
+        for (name, is_offered) in [
+            ("web1.example.net", true),
+            ("web1/check_load", true),
+            ("zürich1", true),
+            ("web$(touch x)", false),
+            ("web;reboot", false),
+            ("web 1", false),
+            ("web`id`", false),
+            ("--yes", false),
+            ("", false),
+        ] {
+            assert_eq!(is_harmless(name), is_offered, "{name}");
+        }
+    }
 }

@@ -247,42 +247,48 @@ impl ServerArgs {
     /// # Errors
     /// If none is configured, or no context is called so.
     pub(crate) fn server(&self) -> Result<Server, Failure> {
-        let mut server = self.configured()?;
+        let (mut server, takes_key) = self.configured()?;
         if let Some(file) = self.ca_file() {
             server.ca_file = Some(file);
         }
         // on the command line everybody on the machine could read it
-        if let Some(key) = variable("STALKER_API_KEY")? {
+        if let Some(key) = variable("STALKER_API_KEY")?.filter(|_| takes_key) {
             server.credentials = Credentials::Key(key);
+            server.user = None;
         }
         server.timeout = Duration::from_secs(self.timeout);
         Ok(server)
     }
 
-    fn configured(&self) -> Result<Server, Failure> {
+    /// And whether the key of the environment may be for it: one that was chosen in another way is another server.
+    fn configured(&self) -> Result<(Server, bool), Failure> {
         let contexts = Contexts::read()?;
         if let Some(name) = &self.context {
-            return contexts.find(name).map(Context::server);
+            return Ok((contexts.find(name)?.server(), false));
         }
-        let url = match &self.url {
-            Some(url) => Some(url.clone()),
-            None => variable("STALKER_URL")?,
-        };
-        if let Some(url) = url {
-            let url = address(&url)?;
+        let of_environment = variable("STALKER_URL")?;
+        let current = contexts.current.as_ref();
+        let current = current.and_then(|current| contexts.contexts.get(current));
+        if let Some(url) = self.url.as_ref().or(of_environment.as_ref()) {
+            let takes_key = of_environment
+                .as_ref()
+                .is_none_or(|of_environment| of_environment == url);
+            let url = address(url)?;
             // a session or key that was stored for this very address, and for no other
-            let known = contexts
+            let current = current.into_iter().filter(|context| context.url == url);
+            let others = contexts
                 .contexts
                 .values()
-                .find(|context| context.url == url);
-            return Ok(known.map_or_else(|| Server::at(url), Context::server));
+                .filter(|context| context.url == url);
+            let known = current.chain(others).next();
+            let server = known.map_or_else(|| Server::at(url), Context::server);
+            return Ok((server, takes_key));
         }
-        let current = contexts.current.as_ref();
-        if let Some(context) = current.and_then(|current| contexts.contexts.get(current)) {
-            return Ok(context.server());
+        if let Some(context) = current {
+            return Ok((context.server(), true));
         }
         if let Some(server) = original::configured() {
-            return Ok(server);
+            return Ok((server, !original::is_of_this_folder()));
         }
         let names: Vec<_> = contexts.contexts.into_keys().collect();
         Err(match names.is_empty() {
@@ -322,7 +328,10 @@ pub(crate) fn address(url: &str) -> Result<String, Failure> {
             .hint("such as https://stalker.example.net")
     };
     let parsed: reqwest::Url = url.parse().map_err(|_| wrong())?;
-    if !["http", "https"].contains(&parsed.scheme()) || parsed.host_str().is_none() {
+    // what stands there is shown, so a password would be as well
+    let has_more =
+        !parsed.username().is_empty() || parsed.password().is_some() || parsed.query().is_some();
+    if !["http", "https"].contains(&parsed.scheme()) || parsed.host_str().is_none() || has_more {
         return Err(wrong());
     }
     Ok(url.trim_end_matches('/').to_owned())

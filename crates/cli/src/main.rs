@@ -106,7 +106,10 @@ fn main() -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return complain(&Failure::usage(format!("cannot begin: {error}"))),
     };
-    match runtime.block_on(run(arguments)) {
+    let ended = runtime.block_on(run(arguments));
+    // a name that is still being looked up is not waited for
+    runtime.shutdown_background();
+    match ended {
         Ok(code) => code,
         Err(failure) => complain(&failure),
     }
@@ -133,14 +136,14 @@ async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
             }
             _ => {
                 let answer = answer?;
-                print(&answer.render(arguments.output, look())?);
+                print(&answer.render(arguments.output, look())?)?;
                 return Ok(code(&answer, arguments.check));
             }
         };
         match answer {
             Ok(answer) => {
                 let text = answer.render(arguments.output, look())?;
-                if !print(&format!("{}{text}", between(is_first))) {
+                if !print(&format!("{}{text}", between(is_first)))? {
                     return Ok(ExitCode::SUCCESS);
                 }
             }
@@ -152,10 +155,15 @@ async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
 }
 
 /// False if there is nobody left who reads: one who has seen enough, such as head, is no failure.
-fn print(text: &str) -> bool {
+fn print(text: &str) -> Result<bool, Failure> {
     let mut out = std::io::stdout().lock();
-    let printed = out.write_all(text.as_bytes()).and_then(|()| out.flush());
-    printed.is_ok()
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(false),
+        Err(error) => Err(Failure::usage(format!(
+            "the answer cannot be written: {error}"
+        ))),
+    }
 }
 
 fn code(answer: &Answer, asked: bool) -> ExitCode {

@@ -14,7 +14,7 @@ use clap::Parser;
 
 use crate::client::Client;
 use crate::failure::{Code, Failure};
-pub(crate) use configuration::configured;
+pub(crate) use configuration::{configured, is_of_this_folder};
 
 /// stalkerweb cli
 #[derive(Debug, Parser)]

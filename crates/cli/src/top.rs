@@ -76,7 +76,7 @@ impl Args {
                 Some(status @ (401 | 403)) => Err(Failure::refused(status, trouble.words).hint(
                     "sign in with `stalker login`, or ask an admin for a key or a user with access",
                 )),
-                _ => Ok(ExitCode::SUCCESS),
+                _ => Err(Failure::unreachable(trouble.words)),
             },
             _ => Ok(ExitCode::SUCCESS),
         }

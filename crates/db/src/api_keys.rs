@@ -172,13 +172,12 @@ pub async fn revoke(conn: &mut PgConnection, key_id: i64) -> sqlx::Result<()> {
     Ok(())
 }
 
-/// Makes `key` the one key that comes from configuration, with access admin; an earlier one is revoked, also if there is none
-/// any more. `actor` is who does so.
+/// Makes `key` the one key that comes from configuration, with access admin; an earlier one is revoked. `actor` is who does so.
 ///
 /// # Errors
 /// If the database does not answer.
-pub async fn put_configured(pool: &PgPool, key: Option<&str>, actor: &Actor) -> sqlx::Result<()> {
-    let hash = key.map(hash);
+pub async fn put_configured(pool: &PgPool, key: &str, actor: &Actor) -> sqlx::Result<()> {
+    let hash = hash(key);
     let mut tx = pool.begin().await?;
     // several servers start at once
     sqlx::query!(
@@ -187,23 +186,24 @@ pub async fn put_configured(pool: &PgPool, key: Option<&str>, actor: &Actor) -> 
     .execute(&mut *tx)
     .await?;
     let revoked = sqlx::query_scalar!(
-        "update api_keys set revoked_at = now() where name = $1 and made_by = '' and hash is distinct from $2 and revoked_at is null
+        "update api_keys set revoked_at = now() where name = $1 and made_by = '' and hash <> $2 and revoked_at is null
          returning key_id",
         CONFIGURED,
-        hash.as_deref()
+        &hash
     )
     .fetch_all(&mut *tx)
     .await?;
     let put = sqlx::query_scalar!(
         r#"
-        insert into api_keys as k (name, hash, access) select $1, $2, 'admin' where $2::bytea is not null
-        on conflict (hash) do update set name = excluded.name, access = excluded.access, scope = null, expires_at = null, revoked_at = null
-        where (k.name, k.access) is distinct from (excluded.name, excluded.access) or k.scope is not null or k.expires_at is not null
-           or k.revoked_at is not null
+        insert into api_keys as k (name, hash, access) values ($1, $2, 'admin')
+        on conflict (hash) do update
+        set name = excluded.name, access = excluded.access, made_by = '', scope = null, expires_at = null, revoked_at = null
+        where (k.name, k.access, k.made_by) is distinct from (excluded.name, excluded.access, '') or k.scope is not null
+           or k.expires_at is not null or k.revoked_at is not null
         returning key_id
         "#,
         CONFIGURED,
-        hash.as_deref()
+        &hash
     )
     .fetch_optional(&mut *tx)
     .await?;
@@ -215,6 +215,19 @@ pub async fn put_configured(pool: &PgPool, key: Option<&str>, actor: &Actor) -> 
         audit::write(&mut tx, actor, deed(key_id, None, what())).await?;
     }
     tx.commit().await
+}
+
+/// The key of an earlier configuration that still opens everything, if there is one.
+///
+/// # Errors
+/// If the database does not answer.
+pub async fn left_configured(pool: &PgPool) -> sqlx::Result<Option<i64>> {
+    sqlx::query_scalar!(
+        "select key_id from api_keys where name = $1 and made_by = '' and revoked_at is null limit 1",
+        CONFIGURED
+    )
+    .fetch_optional(pool)
+    .await
 }
 
 fn deed(key_id: i64, before: Option<Value>, after: Option<Value>) -> Deed<'static> {

@@ -94,8 +94,11 @@ async fn register_once(
     let mut tx = pool.begin().await?;
     lock(&mut tx, &registration.hostname).await?;
     let is_token_new = identify(&mut tx, registration, identity).await?;
-    let host_id = find_or_make_host(&mut tx, &registration.hostname, ip).await?;
-    let before = declared(&mut tx, host_id).await?;
+    let (host_id, is_new) = find_or_make_host(&mut tx, &registration.hostname, ip).await?;
+    let before = match is_new {
+        true => json!({}),
+        false => declared(&mut tx, host_id).await?,
+    };
     upsert_definitions(&mut tx, host_id, &definitions).await?;
     let added = plan_new(&mut tx, host_id).await?;
     let mut removed = Vec::new();
@@ -122,7 +125,14 @@ async fn register_once(
     };
     let after = declared(&mut tx, host_id).await?;
     if before != after || is_token_new {
-        let (before, mut after) = (only_new(&before, &after), only_new(&after, &before));
+        let (mut before, mut after) = (only_new(&before, &after), only_new(&after, &before));
+        // that it is another one is told, and nothing of it
+        if let Some(before) = before.as_object_mut() {
+            before.remove("check_key");
+        }
+        if let Some(key) = after.get_mut("check_key") {
+            *key = json!("changed");
+        }
         if is_token_new {
             after["token"] = json!("given");
         }
@@ -139,14 +149,13 @@ async fn register_once(
     Ok(registered)
 }
 
-/// What a host and its checks are declared to be, for the audit. Of its check key only whether it has one, and a part of its
-/// hash, so that a change is seen.
+/// What a host and its checks are declared to be, for the audit. Its check key stands as a hash, so that a change is seen.
 async fn declared(conn: &mut PgConnection, host_id: i64) -> sqlx::Result<Value> {
     sqlx::query_scalar!(
         r#"
         select jsonb_build_object(
             'ip', h.ip, 'port', h.port, 'roles', h.roles, 'agent_version', h.agent_version, 'cert_sha256', h.cert_sha256,
-            'check_key', left(encode(sha256(convert_to(h.check_key, 'UTF8')), 'hex'), 8)) ||
+            'check_key', encode(sha256(convert_to(h.check_key, 'UTF8')), 'hex')) ||
             coalesce((
                 select jsonb_object_agg('check ' || k.name, jsonb_build_object(
                     'cmd', k.cmd, 'args', k.args, 'interval', k.declared_interval_s, 'follow_up', k.declared_follow_up_s,
@@ -180,7 +189,7 @@ async fn identify(
     identity: &Identity<'_>,
 ) -> Result<bool, RegisterError> {
     let known = sqlx::query!(
-        "select token_hash, token_is_shown, check_key, cert_sha256 from hosts where hostname = $1",
+        "select token_hash, token_is_shown, check_key, cert_sha256, cert_origin from hosts where hostname = $1",
         registration.hostname
     )
     .fetch_optional(conn)
@@ -201,9 +210,11 @@ async fn identify(
         Some(_) if host.token_is_shown => Err(RegisterError::WrongToken),
         None if host.token_is_shown => Err(RegisterError::TokenMissing),
         _ if !is_ours && !identity.allow_tokenless => Err(RegisterError::Tokenless),
-        // a key of its own says it all: its certificate may have been pinned, or its pin reset, meanwhile
+        // its certificate may have been pinned, or its pin reset, meanwhile; then its key says it
         _ if host.check_key == registration.check_key
-            && (host.check_key.is_some() || host.cert_sha256 == registration.cert_sha256) =>
+            && (host.cert_sha256 == registration.cert_sha256
+                || (host.check_key.is_some()
+                    && host.cert_origin.as_deref() != Some("registered"))) =>
         {
             Ok(is_ours)
         }
@@ -248,18 +259,24 @@ pub(crate) async fn lock(conn: &mut PgConnection, hostname: &str) -> sqlx::Resul
     Ok(())
 }
 
-async fn find_or_make_host(conn: &mut PgConnection, hostname: &str, ip: &str) -> sqlx::Result<i64> {
+/// The host, and whether it was made just now.
+async fn find_or_make_host(
+    conn: &mut PgConnection,
+    hostname: &str,
+    ip: &str,
+) -> sqlx::Result<(i64, bool)> {
     // Its other columns are written last: a lock on the host comes after those on its checks' states.
-    sqlx::query!(
+    let made = sqlx::query!(
         "insert into hosts (hostname, ip) values ($1, $2) on conflict (hostname) do nothing",
         hostname,
         ip
     )
     .execute(&mut *conn)
     .await?;
-    sqlx::query_scalar!("select host_id from hosts where hostname = $1", hostname)
+    let host_id = sqlx::query_scalar!("select host_id from hosts where hostname = $1", hostname)
         .fetch_one(conn)
-        .await
+        .await?;
+    Ok((host_id, made.rows_affected() == 1))
 }
 
 async fn upsert_definitions(

@@ -39,14 +39,17 @@ pub async fn count(pool: &PgPool, username: &str, address: &str) -> sqlx::Result
 /// # Errors
 /// If the database does not answer.
 pub async fn give_back(conn: &mut PgConnection, username: &str, address: &str) -> sqlx::Result<()> {
-    sqlx::query!(
-        "update send_rates set tokens = least($3, tokens + 1) where rate_key = any (array[sign_in_key('account', $1), sign_in_key('address', $2)])",
-        username,
-        address,
-        BURST,
-    )
-    .execute(conn)
-    .await?;
+    // in the order in which tries are counted: two of them must not wait for each other
+    for (of_what, value) in [("address", address), ("account", username)] {
+        sqlx::query!(
+            "update send_rates set tokens = least($3, tokens + 1) where rate_key = sign_in_key($1, $2)",
+            of_what,
+            value,
+            BURST,
+        )
+        .execute(&mut *conn)
+        .await?;
+    }
     Ok(())
 }
 
@@ -56,7 +59,9 @@ pub async fn give_back(conn: &mut PgConnection, username: &str, address: &str) -
 /// If the database does not answer.
 pub async fn forget(pool: &PgPool) -> sqlx::Result<()> {
     sqlx::query!(
-        "delete from send_rates where rate_key like 'sign-in %' and refilled_at < now() - make_interval(secs => $1)",
+        "delete from send_rates where rate_key = any (array(
+             select rate_key from send_rates where rate_key like 'sign-in %' and refilled_at < now() - make_interval(secs => $1)
+             for update skip locked))",
         BURST / REFILL,
     )
     .execute(pool)

@@ -78,10 +78,6 @@ pub(crate) fn run(command: KeyCommand, settings: &Settings) -> anyhow::Result<St
             let key = api_keys::find_listed(&mut tx, id).await?;
             let key = key
                 .with_context(|| format!("there is no key {id}; `stalkerd key list` shows them"))?;
-            ensure!(
-                key.name != CONFIGURED || !key.made_by.is_empty(),
-                "key {id} stands in the configuration (api.api_key): change it there"
-            );
             api_keys::revoke(&mut tx, id).await?;
             let before = json!({ "name": key.name, "access": key.access });
             audit::write(
@@ -91,8 +87,14 @@ pub(crate) fn run(command: KeyCommand, settings: &Settings) -> anyhow::Result<St
             )
             .await?;
             tx.commit().await?;
+            let returns = match key.name == CONFIGURED && key.made_by.is_empty() {
+                true => {
+                    "; while it is an api.api_key, the next start of that server brings it back"
+                }
+                false => "",
+            };
             Ok(format!(
-                "key {id} ({}) opens nothing any more\n",
+                "key {id} ({}) opens nothing any more{returns}\n",
                 plain(&key.name)
             ))
         }),

@@ -156,8 +156,8 @@ async fn serve(
             let password = make_admin(&pools)
                 .await
                 .context("cannot make the first user")?;
-            components::write_ready(&home.ready_file(), &ready)?;
             welcome::print(home, api, password.as_deref());
+            components::write_ready(&home.ready_file(), &ready)?;
             let stop = components_shutdown.clone();
             let stop_agent = async {
                 tokio::select! {

@@ -245,10 +245,10 @@ async fn what_a_parameter_may_be_is_what_is_taken() {
     let served = serve(TestDatabase::new().await).await;
     served.register_original().await;
     for (path, place) in [
-        ("/notes/web1?limit=1001", Some("limit")),
-        ("/notes/web1?limit=1000", None),
-        ("/state_log/web1/check_load?limit=1001", Some("limit")),
-        ("/state_log/web1/check_load?limit=1000", None),
+        ("/notes/web1?limit=-1", Some("limit")),
+        ("/notes/web1?limit=100000", None),
+        ("/state_log/web1/check_load?limit=a", Some("limit")),
+        ("/state_log/web1/check_load?limit=100000", None),
         ("/checks?after=-1", Some("after")),
         ("/checks?after=%2B5", Some("after")),
         ("/checks?after=", Some("after")),

@@ -1,6 +1,12 @@
 //! Keys of programs, and of agents that register.
 
+use std::time::Duration;
+
+use stalker_tests::until::until_seen;
+
 use super::*;
+
+const PATIENCE: Duration = Duration::from_secs(30);
 
 #[tokio::test]
 async fn keys_are_made_shown_once_and_revoked() {
@@ -216,29 +222,57 @@ async fn a_scoped_key_knows_only_its_hosts() {
 }
 
 #[tokio::test]
-async fn the_key_of_the_configuration_goes_with_it() {
+async fn the_key_of_the_configuration_is_revoked_by_another_or_by_hand() {
     let database = TestDatabase::new().await;
     let with_key = Installation::new(&database);
     let first = with_key.start("api").await;
     let api = first.api();
     assert_eq!(api.get("/keys").await.0, StatusCode::OK);
+    // whoever starts without one locks nobody out, and says what is left
     let without = Installation::new(&database).unset("api.api_key");
     let second = without.start("api").await;
+    let log = async || second.process.output();
+    until_seen("it warns", PATIENCE, log, |log| {
+        log.contains("stalkerd key revoke 1")
+    })
+    .await;
+    assert_eq!(api.get("/keys").await.0, StatusCode::OK);
+    let (done, said) = with_key.tool(&["key", "revoke", "1"]).await;
+    assert!(done && said.contains("the next start"), "{said}");
     assert_eq!(api.get("/keys").await.0, StatusCode::FORBIDDEN);
-    drop(second);
-    // and it comes back with it; each time is written down, and a start that changes nothing is not
-    let third = with_key.start("api").await;
-    assert_eq!(third.api().get("/keys").await.0, StatusCode::OK);
+    // a start brings it back and writes that down; one that changes nothing does not
+    let restarted = with_key.start("api").await;
+    let third = restarted.api();
+    assert_eq!(third.get("/keys").await.0, StatusCode::OK);
     let _fourth = with_key.start("api").await;
-    let audit = third.api().read("/audit?action=api.api_key").await;
+    // a key that was made by hand and becomes the configuration's goes as that one goes
+    let (_, made) = third
+        .post("/keys", &json!({"name": "mine", "access": "admin"}))
+        .await;
+    let mine = made["key"].as_str().expect("a key");
+    let subject_of_mine = format!("key {}", made["id"].as_str().expect("an id"));
+    let with_mine = Installation::new(&database).set("api.api_key", mine);
+    let fifth = with_mine.start("api").await;
+    assert_eq!(third.get("/keys").await.0, StatusCode::FORBIDDEN);
+    let back = with_key.start("api").await;
+    let sixth = back.api();
+    let of_mine = Api::new(&sixth.url, mine, REGISTER_KEY);
+    assert_eq!(of_mine.get("/keys").await.0, StatusCode::FORBIDDEN);
+    drop(fifth);
+    let audit = sixth.read("/audit?action=api.api_key").await;
     let entries = audit["audit"].as_array().expect("a list");
     let what: Vec<_> = entries
         .iter()
-        .map(|entry| (entry["before"].is_null(), entry["after"].is_null()))
+        .map(|entry| (&entry["subject"], entry["after"].is_null()))
+        .map(|(subject, is_end)| (subject.as_str().unwrap_or_default(), is_end))
         .collect();
-    assert_eq!(
-        what,
-        [(true, false), (false, true), (true, false)],
-        "{audit}"
-    );
+    let expected = [
+        ("key 1", false),
+        ("key 1", false),
+        ("key 1", true),
+        (subject_of_mine.as_str(), false),
+        (subject_of_mine.as_str(), true),
+        ("key 1", false),
+    ];
+    assert_eq!(what, expected, "{audit}");
 }

@@ -212,7 +212,8 @@ async fn revoke_key(
     let mut tx = app.pool.begin().await?;
     let key = api_keys::find_listed(&mut tx, key_id).await?;
     let key = key.ok_or_else(unknown)?;
-    if key.name == CONFIGURED && key.made_by.is_empty() {
+    let is_configured = key.name == CONFIGURED && key.made_by.is_empty();
+    if is_configured && app.config.api_key.is_some() {
         return Err(Error::Conflict(
             "this key stands in the configuration (api.api_key): change it there".to_owned(),
         ));

@@ -57,8 +57,8 @@ struct Notes {
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 struct Length {
-    /// At most so many of the newest; 1000 is the most.
-    #[param(minimum = 0, maximum = 1000, default = 50)]
+    /// At most so many of the newest; more than 1000 are never given.
+    #[param(minimum = 0, default = 50)]
     #[serde(default, deserialize_with = "few")]
     limit: Option<u32>,
 }

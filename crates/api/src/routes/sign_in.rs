@@ -200,13 +200,17 @@ async fn get_sign_out() -> Result<Response, Error> {
 async fn sign_out(
     viewer: Result<Viewer, Error>,
     State(app): State<App>,
+    headers: HeaderMap,
 ) -> Result<Response, Error> {
     let cookie = cookie::clear(app.config.is_secure());
     let out = ([(header::SET_COOKIE, cookie)], Redirect::to("/signin")).into_response();
     let Viewer(caller) = match viewer {
         Ok(viewer) => viewer,
         // it has ended by itself: that is what was wanted
-        Err(Error::NoKey) => return Ok(out),
+        Err(Error::NoKey) => {
+            origin::require_same(&headers, app.config.public_url.as_deref())?;
+            return Ok(out);
+        }
         Err(error) => return Err(error),
     };
     let Some(session) = &caller.session else {

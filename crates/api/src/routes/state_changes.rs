@@ -62,8 +62,8 @@ struct StateLog {
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 struct Length {
-    /// At most so many of the newest entries; 1000 is the most.
-    #[param(minimum = 0, maximum = 1000, default = 10)]
+    /// At most so many of the newest entries; more than 1000 are never given.
+    #[param(minimum = 0, default = 10)]
     #[serde(default, deserialize_with = "few")]
     limit: Option<u32>,
 }

@@ -284,7 +284,7 @@ async fn update_user(
             password_hash: None,
         };
         let new_password = fields.optional("password", password);
-        let current_password = fields.optional("current_password", text);
+        let current_password = fields.optional("current_password", maybe_password);
         (change, new_password, current_password)
     })?;
     if change.access.is_some() && !caller.is_admin() {
@@ -297,12 +297,18 @@ async fn update_user(
         change.password_hash = Some(passwords::hash(password).await);
     }
     let mut tx = app.pool.begin().await?;
+    if change.access.is_some() {
+        // all of them before one of them, as whoever else takes an admin away does
+        users::have_admin(&mut tx).await?;
+    }
     let user = users::find(&mut tx, username).await?;
     let user = user.ok_or_else(|| unknown(username))?;
     let (user_id, before) = (user.user_id, User::from(user));
     etag::require_seen(&before, &headers)?;
     users::change(&mut tx, user_id, &change).await?;
-    require_admin(&mut tx, &before).await?;
+    if change.access.is_some() {
+        require_admin(&mut tx, &before).await?;
+    }
     let after = users::find(&mut tx, username).await?.map(User::from);
     let mut after = json!(after);
     if new_password.is_some() {
@@ -342,6 +348,7 @@ async fn delete_user(
 ) -> Result<Json<Success>, Error> {
     let username = meant(&username, &caller)?;
     let mut tx = app.pool.begin().await?;
+    users::have_admin(&mut tx).await?;
     let user = users::find(&mut tx, username).await?;
     let user = user.ok_or_else(|| unknown(username))?;
     users::delete(&mut tx, user.user_id).await?;
@@ -422,10 +429,22 @@ fn password(value: &Value) -> Result<String, String> {
     }
 }
 
+/// What may be a password.
+fn maybe_password(value: &Value) -> Result<String, String> {
+    let password = text(value)?;
+    match password.chars().count() {
+        n if n > passwords::LONGEST => Err(format!(
+            "must have at most {} characters",
+            passwords::LONGEST
+        )),
+        _ => Ok(password),
+    }
+}
+
 /// Short text, or none.
 fn maybe(value: &Value) -> Result<String, String> {
     match value.as_str() {
-        Some("") => Ok(String::new()),
+        Some(blank) if blank.trim().is_empty() => Ok(String::new()),
         _ => short(value, LONGEST),
     }
 }

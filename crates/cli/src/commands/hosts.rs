@@ -115,7 +115,10 @@ impl Command {
                 cluster,
             } => {
                 let host = &one.host;
-                confirmed.ask(&format!("Delete {host} and all of its checks?"))?;
+                let of_cluster = cluster
+                    .as_ref()
+                    .map_or_else(String::new, |cluster| format!(" of cluster {cluster}"));
+                confirmed.ask(&format!("Delete {host}{of_cluster} and all of its checks?"))?;
                 let cluster = cluster
                     .as_ref()
                     .map(|id| format!("/global/{}", escaped(id)));

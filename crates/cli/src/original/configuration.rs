@@ -2,7 +2,7 @@
 
 use std::env;
 use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use crate::context::{Credentials, Server, address};
@@ -49,7 +49,10 @@ fn read() -> Configuration {
     let file = file();
     let text = fs::read_to_string(&file).unwrap_or_default();
     let value = |name: &str| {
-        let said = env::var_os(name).and_then(|value| value.into_string().ok());
+        // a folder's file is not for keys of the environment: those are for another server
+        let said = env::var_os(name)
+            .filter(|_| file != Path::new(LOCAL_FILE))
+            .and_then(|value| value.into_string().ok());
         let written = || {
             let mut lines = text.lines().filter(|line| line.starts_with(name));
             // up to the second `=`, as the original reads it
@@ -82,7 +85,15 @@ fn file() -> PathBuf {
     system.into()
 }
 
-/// As `make run` writes it. A folder of somebody else's that has such a file must not get to know our keys.
+/// Whether it is the file of this folder that says which server is asked.
+pub(crate) fn is_of_this_folder() -> bool {
+    file() == Path::new(LOCAL_FILE)
+}
+
+/// As `make run` writes it: ours, and nobody else's to read.
 fn is_private(file: &Path) -> bool {
-    fs::metadata(file).is_ok_and(|metadata| metadata.permissions().mode() & 0o077 == 0)
+    let ours = fs::metadata("/proc/self").map(|process| process.uid()).ok();
+    fs::metadata(file).is_ok_and(|metadata| {
+        metadata.permissions().mode() & 0o077 == 0 && Some(metadata.uid()) == ours
+    })
 }

@@ -90,6 +90,8 @@ pub(super) async fn remove(client: &Client, host: &str) -> Result<bool, Failure>
                 is_well &= remove_check(client, id, name).await?;
             }
         }
+        // what could not be shown was not asked for either
+        Err(failure) if failure.status != Some(404) => return refusal(failure, ""),
         Err(failure) => is_well = refusal(failure, &format!("Error. No checks for {host}"))?,
     }
     line("Removing host...");

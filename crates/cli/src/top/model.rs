@@ -287,6 +287,12 @@ impl Model {
         }
     }
 
+    /// Every cluster was heard of, and nothing that was heard is old.
+    pub(super) fn is_all_known(&self) -> bool {
+        let is_known = |feed: &Feed| feed.as_of.is_some() && feed.trouble.is_none();
+        self.feeds.values().all(is_known)
+    }
+
     /// The server that we talk to.
     pub(super) fn own_feed(&self) -> &Feed {
         &self.feeds[&Source::Here]

@@ -245,9 +245,14 @@ fn clusters_in_trouble(model: &Model) -> Vec<Row> {
         let Source::Cluster(name) = source else {
             continue;
         };
+        // by the age that it came with: how often we ask is our own affair
         let is_old = feed
             .as_of
-            .is_some_and(|as_of| model.now.unix - as_of > OLD_S);
+            .zip(feed.answered)
+            .is_some_and(|(as_of, answered)| {
+                let since = model.now.elapsed.saturating_sub(answered).as_secs();
+                model.now.unix - since.cast_signed() - as_of > OLD_S
+            });
         // while our own server is lost, that is what is told
         if model.own_feed().trouble.is_none() && (feed.trouble.is_some() || is_old) {
             lines.push(Row::Cluster(name.clone()));

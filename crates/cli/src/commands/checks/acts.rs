@@ -82,10 +82,13 @@ pub(crate) async fn delete(
     confirmed: &Confirmed,
 ) -> Result<Answer, Failure> {
     let checks = named.find(client).await?;
-    let words = named.in_words();
-    confirmed.ask(&match checks.len() {
-        1 => format!("Delete the check {words}?"),
-        n => format!("Delete {n} checks ({words})?"),
+    let of_cluster = named.of_cluster();
+    confirmed.ask(&match checks.as_slice() {
+        [check] => format!("Delete the check {}{of_cluster}?", check.name),
+        checks => {
+            let words = named.in_words();
+            format!("Delete {} checks ({words}){of_cluster}?", checks.len())
+        }
     })?;
     Ok(each(&checks, "is deleted", async |check| {
         client.delete(&check.path).await

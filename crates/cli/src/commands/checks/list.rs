@@ -103,6 +103,8 @@ async fn in_state_of(
     let document = client.list_within(&path, &[cluster, state], part).await?;
     let age = document[cluster]["age"].as_f64().unwrap_or_default();
     let mut shown = shown(document, &[cluster, state]);
+    // nobody knows what is so there now
+    shown.is_alerting |= age >= OLD_S;
     if let Text::Table(table) = &mut shown.text
         && age >= OLD_S
     {

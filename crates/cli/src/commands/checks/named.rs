@@ -68,6 +68,12 @@ impl Named {
         Ok(found)
     }
 
+    /// Where they are, if it is not here.
+    pub(crate) fn of_cluster(&self) -> String {
+        let cluster = self.cluster.as_ref();
+        cluster.map_or_else(String::new, |cluster| format!(" of cluster {cluster}"))
+    }
+
     /// As a question has it.
     pub(crate) fn in_words(&self) -> String {
         let hosts = self.which.host.iter().map(|host| format!("all of {host}"));
@@ -80,17 +86,20 @@ async fn find(client: &Client, name: &str) -> Result<Thing, Failure> {
     if is_id(name) {
         return Ok(by_id("", name));
     }
+    // in every way that it can be read: a host's name may hold a colon as well
+    let mut found = Vec::new();
     for (host, check) in readings(name)? {
         let filters = [
             ("host", Some(host.to_owned())),
             ("check", Some(check.to_owned())),
         ];
         let document = client.list("/checks", "checks", &filters).await?;
-        match document["checks"].as_array().map(Vec::as_slice) {
-            Some([check]) => return Ok(thing("", check)),
-            None | Some([]) => {}
-            Some(several) => return Err(ambiguous(name, several)),
-        }
+        found.extend(document["checks"].as_array().into_iter().flatten().cloned());
+    }
+    match found.as_slice() {
+        [check] => return Ok(thing("", check)),
+        [] => {}
+        several => return Err(ambiguous(name, several)),
     }
     Err(Failure::refused(404, format!("there is no check {name}"))
         .hint("`stalker checks list` shows what there is"))

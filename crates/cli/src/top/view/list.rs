@@ -151,7 +151,9 @@ pub(super) fn body(frame: &mut Frame, area: Rect, model: &Model, look: Look) {
     if lines.is_empty() {
         let text = match (model.own_feed().as_of, model.rows.all) {
             (None, _) => "",
-            (_, 0) => "✔ nothing is failing",
+            // one that was not heard of yet, or whose news are old, may have something to say
+            (_, 0) if model.is_all_known() => "✔ nothing is failing",
+            (_, 0) => "nothing is known to fail, but not all clusters were heard of",
             _ => "nothing matches",
         };
         let text = fit(text, area.width.into());
