@@ -6,6 +6,7 @@ mod answers;
 mod audit;
 mod browsers;
 mod channels;
+mod contract;
 mod description;
 mod keys;
 mod lists;
@@ -176,6 +177,16 @@ async fn operations(served: &Served) -> Vec<(Method, String, String)> {
 fn original() -> Value {
     serde_json::from_str(include_str!("fixtures/original_registration.json"))
         .expect("the fixture is JSON")
+}
+
+/// As one part of a path.
+fn url_path(name: &str) -> String {
+    name.bytes()
+        .map(|byte| match byte.is_ascii_alphanumeric() {
+            true => char::from(byte).to_string(),
+            false => format!("%{byte:02X}"),
+        })
+        .collect()
 }
 
 /// The places that a problem document names.

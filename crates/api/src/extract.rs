@@ -43,8 +43,11 @@ const FEW: u32 = 1000;
 
 /// How many entries of such a list are wanted.
 pub(crate) fn few<'de, D: Deserializer<'de>>(value: D) -> Result<Option<u32>, D::Error> {
-    let limit = Option::<u32>::deserialize(value)?;
-    Ok(limit.map(|limit| limit.min(FEW)))
+    // as far as the description's `int32` goes
+    let limit = Option::<i32>::deserialize(value)?;
+    let natural =
+        |limit: i32| u32::try_from(limit).map_err(|_| D::Error::custom("must not be negative"));
+    Ok(limit.map(natural).transpose()?.map(|limit| limit.min(FEW)))
 }
 
 /// An id behind the `?`: digits only, as they are given out. No sign, though Rust would read one.

@@ -720,15 +720,6 @@ async fn hosts_may_be_called_anything() {
     }
 }
 
-fn url_path(name: &str) -> String {
-    name.bytes()
-        .map(|byte| match byte.is_ascii_alphanumeric() {
-            true => char::from(byte).to_string(),
-            false => format!("%{byte:02X}"),
-        })
-        .collect()
-}
-
 #[tokio::test]
 async fn a_name_belongs_to_the_agent_that_registered_it() {
     let served = serve(TestDatabase::new().await).await;
