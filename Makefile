@@ -7,7 +7,7 @@ run:     ## the whole system on this machine; ARGS="--help" tells what can be ch
 test:    ## the whole suite; ARGS="alerts" runs what has this in its name
 	@exec scripts/test $(ARGS)
 
-check:   ## format, lints, documentation, query files, openapi.yaml, bans and licences
+check:   ## format, lints, documentation, query files, openapi.yaml and its promises, bans and licences
 	@exec scripts/check
 
 prepare: ## rewrite .sqlx after a change of a query or a migration
