@@ -143,3 +143,34 @@ async fn what_is_taken_from_somebody_is_taken_at_once() {
         StatusCode::UNAUTHORIZED
     );
 }
+
+#[tokio::test]
+async fn an_edit_of_an_older_user_is_refused() {
+    let served = serve(TestDatabase::new().await).await;
+    let api = &served.api;
+    let ann = json!({"username": "ann", "password": "correct horse"});
+    assert_eq!(api.post("/user", &ann).await.0, StatusCode::OK);
+    let version = async || {
+        let answer = api.request(Method::GET, "/user/ann").send().await;
+        let answer = answer.expect("the API answers");
+        let tag = answer.headers()["etag"].to_str().expect("text");
+        tag.to_owned()
+    };
+    let edit = async |tag: &str, theme: &str| {
+        let request = api.request(Method::POST, "/user/ann");
+        let request = request.header("if-match", tag);
+        let answer = request.json(&json!({ "theme": theme })).send().await;
+        answer.expect("the API answers").status()
+    };
+    let seen = version().await;
+    let again = api.request(Method::GET, "/user/ann");
+    let again = again.header("if-none-match", &seen).send().await;
+    let again = again.expect("the API answers");
+    assert_eq!(again.status(), StatusCode::NOT_MODIFIED);
+    // two who saw the same: the second would overwrite what they have not seen
+    assert_eq!(edit(&seen, "dark").await, StatusCode::OK);
+    assert_eq!(edit(&seen, "light").await, StatusCode::PRECONDITION_FAILED);
+    assert_eq!(api.read("/user/ann").await["theme"], "dark");
+    assert_eq!(edit(&version().await, "light").await, StatusCode::OK);
+    assert_eq!(api.read("/user/ann").await["theme"], "light");
+}
