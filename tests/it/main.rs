@@ -10,6 +10,7 @@ mod canary;
 mod certificates;
 mod cli;
 mod clock;
+mod clusters;
 mod crashes;
 mod engine;
 mod harness;

@@ -44,9 +44,11 @@ struct Failing {
 }
 
 impl Site {
-    async fn new() -> Self {
+    /// One with further settings, such as other clusters.
+    async fn beside(settings: impl FnOnce(Installation) -> Installation) -> Self {
         let database = TestDatabase::new().await;
         let installation = Installation::new(&database).set("api.cluster_id", "east");
+        let installation = settings(installation);
         let component = installation.start("api").await;
         Self {
             api: component.api(),
@@ -58,7 +60,12 @@ impl Site {
 
     /// One on which something of everything is failing.
     async fn in_trouble() -> Self {
-        let site = Self::new().await;
+        Self::in_trouble_beside(|installation| installation).await
+    }
+
+    /// As [`Site::in_trouble`], with further settings.
+    async fn in_trouble_beside(settings: impl FnOnce(Installation) -> Installation) -> Self {
+        let site = Self::beside(settings).await;
         site.register("web1.example.net", &["check_disk", "check_load"])
             .await;
         site.register("db1.example.net", &["check_backup", "check_replication"])

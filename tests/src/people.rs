@@ -17,6 +17,7 @@ pub async fn register(pool: &PgPool, registration: &Registration) {
         id: None,
         name: registration.hostname.clone(),
         address: "127.0.0.1".to_owned(),
+        on_behalf_of: None,
     };
     let identity = Identity {
         token: None,

@@ -108,6 +108,21 @@ impl Installation {
         self
     }
 
+    /// What [`Installation::set`] has set: a text.
+    ///
+    /// # Panics
+    /// If it is not set, or no text.
+    #[must_use]
+    pub fn get(&self, name: &str) -> String {
+        let (section, key) = name.split_once('.').expect("a section and a key");
+        let value = self
+            .settings
+            .get(section)
+            .and_then(|section| section.get(key));
+        let value = value.and_then(toml::Value::as_str);
+        value.unwrap_or_else(|| panic!("{name} is set")).to_owned()
+    }
+
     /// Adds a generic HTTP channel, such as a [`crate::receiver::Receiver`].
     #[must_use]
     pub fn channel(self, name: &str, url: &str) -> Self {

@@ -137,6 +137,8 @@ impl Stage {
             keep_samples_days: 14,
             keep_sample_hours_days: 400,
             thresholds: self.config.thresholds,
+            clusters: stalker_clusters::Clusters::default(),
+            cluster_down_after_s: 60,
         };
         let scheduler = Replica::scheduler(config, self.database.url());
         self.schedulers.push(scheduler);

@@ -5,8 +5,10 @@
 //! honour the scope; all others refuse them.
 
 use axum::extract::FromRequestParts;
+use axum::http::HeaderMap;
 use axum::http::request::Parts;
 use sqlx::PgConnection;
+use stalker_clusters::ON_BEHALF_OF_HEADER;
 use stalker_db::api_keys::{self, CONFIGURED};
 use stalker_db::audit::{Actor, Deed, Kind};
 use stalker_db::{audit, sessions};
@@ -18,6 +20,9 @@ use crate::client::Client;
 use crate::cookie;
 use crate::error::Error;
 use crate::origin;
+
+/// Characters that are kept of a name that somebody claims to act for.
+const LONGEST_NAME: usize = 200;
 
 /// Somebody who is known.
 #[derive(Debug)]
@@ -94,7 +99,10 @@ async fn identify(parts: &Parts, app: &App) -> Result<Caller, Error> {
         // a register key is an agent's, and opens nothing else
         let access = Access::named(&key.access).ok_or(wrong)?;
         return Ok(Caller {
-            actor: client.actor(Kind::Key, Some(key.key_id), key.name),
+            actor: Actor {
+                on_behalf_of: on_behalf_of(&parts.headers),
+                ..client.actor(Kind::Key, Some(key.key_id), key.name)
+            },
             access,
             scope: key.scope,
             session: None,
@@ -114,6 +122,14 @@ async fn identify(parts: &Parts, app: &App) -> Result<Caller, Error> {
         scope: None,
         session: Some(session),
     })
+}
+
+/// For whom a key acts, as whoever has it says: a note in the audit, which opens nothing.
+fn on_behalf_of(headers: &HeaderMap) -> Option<String> {
+    let name = headers.get(ON_BEHALF_OF_HEADER)?;
+    let name = String::from_utf8_lossy(name.as_bytes());
+    let name: String = name.trim().chars().take(LONGEST_NAME).collect();
+    (!name.is_empty()).then_some(name)
 }
 
 async fn require(

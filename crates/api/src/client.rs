@@ -52,6 +52,7 @@ impl Client {
             id,
             name,
             address: self.address.to_string(),
+            on_behalf_of: None,
         }
     }
 }

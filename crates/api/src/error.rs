@@ -28,9 +28,13 @@ pub(crate) enum Error {
     #[error("{0}")]
     Forbidden(&'static str),
     #[error("{0}")]
+    RefusedElsewhere(String),
+    #[error("{0}")]
     NotFound(String),
     #[error("{0}")]
     Conflict(String),
+    #[error("{0}")]
+    Elsewhere(String),
     #[error("{0}")]
     Unanswered(String),
     #[error("this route does not take that method; see /docs")]
@@ -111,9 +115,10 @@ impl Error {
         match self {
             Self::BadRequest(_) | Self::BadFields(_) => StatusCode::BAD_REQUEST,
             Self::NoKey => StatusCode::UNAUTHORIZED,
-            Self::Forbidden(_) => StatusCode::FORBIDDEN,
+            Self::Forbidden(_) | Self::RefusedElsewhere(_) => StatusCode::FORBIDDEN,
             Self::NotFound(_) => StatusCode::NOT_FOUND,
             Self::Conflict(_) => StatusCode::CONFLICT,
+            Self::Elsewhere(_) => StatusCode::BAD_GATEWAY,
             Self::Unanswered(_) => StatusCode::GATEWAY_TIMEOUT,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::WrongRegisterKey | Self::Changed => StatusCode::PRECONDITION_FAILED,
@@ -319,6 +324,26 @@ impl IntoResponses for Unknown {
             "404".to_owned(),
             described("What the path names is not there"),
         )]
+        .into()
+    }
+}
+
+/// In the description: how another cluster can fail.
+pub(crate) struct Elsewhere;
+
+impl IntoResponses for Elsewhere {
+    fn responses() -> BTreeMap<String, RefOr<Described>> {
+        [
+            (
+                "502",
+                "The other cluster cannot be reached, or is out of order",
+            ),
+            (
+                "504",
+                "The other cluster did not answer in time: it may have been done",
+            ),
+        ]
+        .map(|(status, description)| (status.to_owned(), described(description)))
         .into()
     }
 }

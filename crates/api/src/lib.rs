@@ -12,6 +12,7 @@ use std::time::Duration;
 use anyhow::{Context, anyhow};
 use ipnet::IpNet;
 use sqlx::PgPool;
+use stalker_clusters::Clusters;
 use stalker_db::api_keys;
 use stalker_db::audit::{Actor, Kind};
 use tokio::net::TcpListener;
@@ -50,6 +51,8 @@ pub struct Config {
     pub api_key: Option<String>,
     /// The name of this cluster.
     pub cluster_id: String,
+    /// The other clusters.
+    pub clusters: Clusters,
     /// Where people reach it.
     pub public_url: Option<String>,
     /// Whether agents may register that have no token, as the original's.
@@ -143,6 +146,7 @@ async fn store_key(pool: &PgPool, key: Option<&str>, address: SocketAddr) -> sql
         id: None,
         name: "configuration".to_owned(),
         address: address.ip().to_string(),
+        on_behalf_of: None,
     };
     api_keys::put_configured(pool, key, &actor).await
 }

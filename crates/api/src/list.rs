@@ -30,6 +30,11 @@ pub(crate) struct Part {
 }
 
 impl Part {
+    /// As it was given: how many, and after what.
+    pub(crate) fn given(self) -> (Option<u32>, Option<i64>) {
+        (self.limit, self.after)
+    }
+
     /// The part of a list that begins with the greatest id.
     pub(crate) fn downwards(self) -> Wanted<i64> {
         Wanted {
@@ -73,17 +78,18 @@ where
     Pages: Fn(Key, i64) -> Page + Clone + Send + 'static,
     Page: Future<Output = sqlx::Result<Vec<(Key, Entry)>>> + Send,
 {
-    send_within(&[field], wanted, page_rows, page).await
+    let head = format!("{{{}:[", serde_json::Value::from(field));
+    send_within([head, "]}".to_owned()], wanted, page_rows, page).await
 }
 
-/// Answers `{"FIELD": {"FIELD": [entry, …]}}`, one within the other. `page` reads the next entries after a key, with their
+/// Answers what stands before the list, its entries, and what stands behind it. `page` reads the next entries after a key, with their
 /// keys, at most `page_rows` at once; it is asked for them when those before were handed on, and not earlier.
 ///
 /// # Errors
 /// If the first page cannot be read. If a later one cannot, the body breaks off, so that no client takes half a list
 /// for a whole one.
 pub(crate) async fn send_within<Key, Entry, Pages, Page>(
-    fields: &[&str],
+    [head, tail]: [String; 2],
     wanted: impl Into<Wanted<Key>>,
     page_rows: i64,
     page: Pages,
@@ -96,12 +102,6 @@ where
 {
     let Wanted { limit, after } = wanted.into();
     let left = limit.map_or(i64::MAX, i64::from);
-    let head: String = fields
-        .iter()
-        .map(|field| format!("{{{}:", serde_json::Value::from(*field)))
-        .chain(["[".to_owned()])
-        .collect();
-    let tail = format!("]{}", "}".repeat(fields.len()));
     let start = Some(Progress {
         next: Next::Read(page(after, left.min(page_rows)).await?),
         text: head,

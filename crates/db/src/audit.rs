@@ -19,6 +19,8 @@ pub struct Actor {
     pub name: String,
     /// From where: an IP address; of a command the name of its machine.
     pub address: String,
+    /// For whom, where a key acts for somebody of another cluster: as that says.
+    pub on_behalf_of: Option<String>,
 }
 
 /// What an [`Actor`] is.
@@ -64,11 +66,12 @@ pub struct Deed<'a> {
 /// If the database does not answer.
 pub async fn write(conn: &mut PgConnection, actor: &Actor, deed: Deed<'_>) -> sqlx::Result<()> {
     sqlx::query!(
-        "insert into audit (actor_kind, actor_id, actor, address, action, subject, before, after) values ($1, $2, $3, $4, $5, $6, $7, $8)",
+        "insert into audit (actor_kind, actor_id, actor, address, on_behalf_of, action, subject, before, after) values ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
         actor.kind.to_string(),
         actor.id,
         actor.name,
         actor.address,
+        actor.on_behalf_of,
         deed.action,
         deed.subject,
         deed.before,
@@ -94,6 +97,8 @@ pub struct Entry {
     pub actor: String,
     /// See [`Actor`].
     pub address: String,
+    /// See [`Actor`].
+    pub on_behalf_of: Option<String>,
     /// See [`Deed`].
     pub action: String,
     /// See [`Deed`].
@@ -134,7 +139,7 @@ pub async fn page(
     sqlx::query_as!(
         Entry,
         r#"
-        select audit_id, at, actor_kind, actor_id, actor, address, action, subject, before, after from audit
+        select audit_id, at, actor_kind, actor_id, actor, address, on_behalf_of, action, subject, before, after from audit
         where audit_id > $6 and ($1::text is null or actor = $1) and ($2::text is null or action = $2) and ($3::text is null or subject = $3)
           and ($4::timestamptz is null or at >= $4) and ($5::timestamptz is null or at < $5)
           and audit_id between $8 and $9
@@ -169,7 +174,7 @@ pub async fn page_of_newest(
     sqlx::query_as!(
         Entry,
         r#"
-        select audit_id, at, actor_kind, actor_id, actor, address, action, subject, before, after from audit
+        select audit_id, at, actor_kind, actor_id, actor, address, on_behalf_of, action, subject, before, after from audit
         where audit_id < $6 and ($1::text is null or actor = $1) and ($2::text is null or action = $2) and ($3::text is null or subject = $3)
           and ($4::timestamptz is null or at >= $4) and ($5::timestamptz is null or at < $5)
           and audit_id between $8 and $9

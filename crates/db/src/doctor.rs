@@ -181,11 +181,13 @@ pub async fn alerts_without_state(pool: &PgPool) -> sqlx::Result<Vec<Finding>> {
         r#"
         select a.alert_id as id,
                case a.kind when 'check' then format('alert %s is open, and its check %s on %s is removed', a.alert_id, a.check_name, a.hostname)
+                           when 'cluster' then format('alert %s is open, and its cluster %s is not configured', a.alert_id, a.hostname)
                            else format('alert %s is open, and its host %s is removed', a.alert_id, a.hostname) end as "what!"
         from alerts a
         where a.closed_at is null and not a.is_settled and case a.kind
               when 'check' then not exists (select from check_state s where s.check_id = a.check_id and not s.removed)
               when 'host' then not exists (select from hosts h where h.host_id = a.host_id)
+              when 'cluster' then not exists (select from clusters c where c.cluster = a.hostname)
               -- a flood ends by itself
               else false end
         order by a.alert_id limit $1

@@ -263,7 +263,7 @@ pub async fn count_freed(pool: &PgPool, thresholds: &Thresholds) -> sqlx::Result
     let freed = sqlx::query!(
         r#"
         select a.alert_id, a.check_id, a.host_id from alerts a cross join lateral suppression_of(a) held
-        where a.closed_at is null and a.counted_at is null and a.parent_id is null and a.priority > 0 and a.kind <> 'flood' and held.reason is null
+        where a.closed_at is null and a.counted_at is null and a.parent_id is null and a.priority > 0 and a.kind not in ('flood', 'cluster') and held.reason is null
         order by a.alert_id
         "#
     )

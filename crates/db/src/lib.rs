@@ -12,6 +12,7 @@ pub mod channel_tests;
 pub mod channels;
 pub mod checks;
 pub mod claims;
+pub mod clusters;
 pub mod doctor;
 pub mod duties;
 pub mod explanations;

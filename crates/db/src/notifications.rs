@@ -28,7 +28,7 @@ pub struct ClaimedNotification {
     pub attempt: i32,
     /// The check, if the alert is of one.
     pub check_id: Option<i64>,
-    /// The host's name.
+    /// The host's name; of a cluster its id.
     pub hostname: String,
     /// The host's address.
     pub ip: String,
@@ -54,7 +54,7 @@ pub struct ClaimedNotification {
     pub is_of_flapping: bool,
     /// Which secret it is sent with: the one that its trigger was sent with.
     pub secret_id: Option<String>,
-    /// What the alert is of: `check`, `host`, `flood`.
+    /// What the alert is of: `check`, `host`, `flood`, `cluster`.
     pub alert_kind: String,
     /// Of a flood: how many of its open members concern this channel.
     pub members: i64,
@@ -150,6 +150,8 @@ pub async fn owe(conn: &mut PgConnection, alert_ids: &[i64]) -> sqlx::Result<u64
                -- the key of what was sent before, whatever the channel's prefix is by now
                coalesce((select x.dedup_key from notifications x
                          where x.alert_id = o.alert_id and x.channel = o.channel order by x.notification_id limit 1),
+                        -- of another cluster, the same wherever it is seen from: whoever has a receiver in common tells it once
+                        case when a.kind = 'cluster' then 'cluster:' || a.hostname end,
                         c.prefix || a.hostname || case when a.check_name <> '' then ':' || a.check_name else '' end
                                  || case when a.kind = 'flood' then ':flood' else '' end
                                  || case when c.stable_keys and a.kind <> 'flood' then '' else ':' || a.alert_id end),
@@ -160,7 +162,7 @@ pub async fn owe(conn: &mut PgConnection, alert_ids: &[i64]) -> sqlx::Result<u64
         cross join burst
         where o.alert_id = any ($1)
           -- what was set free is counted first (floods::count_freed): with others it may be a flood, which speaks for it
-          and (o.kind <> 'trigger' or a.kind = 'flood' or a.counted_at is not null)
+          and (o.kind <> 'trigger' or a.kind in ('flood', 'cluster') or a.counted_at is not null)
         order by o.alert_id, o.channel
         on conflict do nothing
         "#,

@@ -3,7 +3,7 @@
 use sqlx::PgPool;
 use stalker_db::{sessions, sign_ins};
 
-use crate::{Known, owed, samples, state_changes, sweep};
+use crate::{Known, clusters, owed, samples, state_changes, sweep};
 
 /// A periodic task; its period stands in its row.
 #[derive(Debug, Clone, Copy)]
@@ -14,6 +14,7 @@ pub(crate) enum Duty {
     Samples,
     SampleHours,
     Sessions,
+    Clusters,
 }
 
 impl Duty {
@@ -26,6 +27,7 @@ impl Duty {
             "samples" => Some(Self::Samples),
             "sample_hours" => Some(Self::SampleHours),
             "sessions" => Some(Self::Sessions),
+            "clusters" => Some(Self::Clusters),
             _ => None,
         }
     }
@@ -41,6 +43,7 @@ impl Duty {
                 sessions::delete_dead(pool).await?;
                 Ok(sign_ins::forget(pool).await?)
             }
+            Self::Clusters => clusters::perform(&known.config, pool).await,
         }
     }
 }

@@ -2,6 +2,7 @@
 //! share them and any of them may die. A duty is idempotent and takes no input; one that was killed in the middle
 //! is simply done again.
 
+mod clusters;
 mod duty;
 mod owed;
 mod samples;
@@ -13,6 +14,7 @@ use std::time::{Duration, Instant};
 
 use duty::Duty;
 use sqlx::PgPool;
+use stalker_clusters::Clusters;
 use stalker_db::duties;
 use stalker_domain::thresholds::Thresholds;
 use tokio::task::JoinSet;
@@ -29,6 +31,10 @@ pub struct Config {
     pub keep_sample_hours_days: u32,
     /// When something is an alert, and many are a flood.
     pub thresholds: Thresholds,
+    /// The other clusters.
+    pub clusters: Clusters,
+    /// Seconds that one of them must have been out of reach before its alert opens.
+    pub cluster_down_after_s: u32,
 }
 
 /// Duties under way at the same time in one scheduler, so that a slow one delays no other.

@@ -138,7 +138,8 @@ pub(crate) fn start(
         });
     }
     if which.scheduler {
-        let (config, pools, shutdown) = (settings.for_scheduler(), pools.clone(), shutdown.clone());
+        let (config, pools, shutdown) =
+            (settings.for_scheduler()?, pools.clone(), shutdown.clone());
         tasks.spawn(async move {
             until_migrated(&pools, &shutdown).await;
             (

@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroU32;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
 use figment::Figment;
@@ -18,9 +19,10 @@ use figment::value::Dict;
 use ipnet::IpNet;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
+use stalker_clusters::Clusters;
 use stalker_domain::outcome::{LEASE_MARGIN_S, REQUEST_MARGIN_S, TIMEOUT_MAX_S};
 use stalker_domain::thresholds::Thresholds;
-use stalker_worker::config::{self, Channel, Route};
+use stalker_worker::config::{self, Channel, Route, Secret};
 
 const DEFAULT: &str = include_str!("default.toml");
 const SYSTEM_FILE: &str = "/etc/stalker/stalkerd.toml";
@@ -38,6 +40,7 @@ pub(crate) struct Settings {
     pub(crate) scheduler: Scheduler,
     pub(crate) channels: BTreeMap<String, Channel>,
     pub(crate) routes: Vec<Route>,
+    pub(crate) clusters: BTreeMap<String, Cluster>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -73,6 +76,8 @@ pub(crate) struct Api {
     #[serde(deserialize_with = "networks")]
     pub(crate) trusted_proxies: Vec<IpNet>,
     pub(crate) requests_per_s: u32,
+    pub(crate) remote_timeout: u32,
+    pub(crate) cache_ttl: u32,
 }
 
 /// Addresses are networks of one.
@@ -120,6 +125,7 @@ pub(crate) struct Alerts {
     pub(crate) flood_threshold: u32,
     pub(crate) flood_window: u32,
     pub(crate) notifications_expiration: u32,
+    pub(crate) cluster_down_after: u32,
 }
 
 impl Alerts {
@@ -136,6 +142,15 @@ impl Alerts {
             flood_window_s: self.flood_window,
         }
     }
+}
+
+/// Another cluster.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Cluster {
+    pub(crate) host: String,
+    pub(crate) key: Secret,
+    pub(crate) ca_file: Option<PathBuf>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -209,6 +224,7 @@ impl Settings {
             ("host_window", self.alerts.host_window),
             ("flood_threshold", self.alerts.flood_threshold),
             ("flood_window", self.alerts.flood_window),
+            ("cluster_down_after", self.alerts.cluster_down_after),
         ];
         for (name, value) in windows {
             // ten years: more would only be a way to say never
@@ -273,6 +289,17 @@ impl Settings {
                 "api.cors_origins holds {origin:?}; an origin is like \"https://example.net\", without a path; \"*\" stands alone"
             );
         }
+        ensure!(
+            (1..=60).contains(&self.api.remote_timeout),
+            "api.remote_timeout is {} s; it must be from 1 to 60",
+            self.api.remote_timeout
+        );
+        ensure!(
+            self.api.cache_ttl <= 3600,
+            "api.cache_ttl is {} s; it must be from 0 to 3600",
+            self.api.cache_ttl
+        );
+        self.clusters()?;
         config::validate(&self.channels, &self.routes)
     }
 
@@ -286,6 +313,48 @@ impl Settings {
         }
     }
 
+    /// The other clusters, each with its client.
+    fn clusters(&self) -> anyhow::Result<Clusters> {
+        for id in self.clusters.keys() {
+            let is_name = !id.is_empty() && !id.contains(|c: char| c == '/' || c.is_control());
+            ensure!(
+                is_name,
+                "clusters.{id}: an id is not empty, and has no slash"
+            );
+            ensure!(
+                id != "all",
+                "clusters.all: \"all\" stands for all clusters in paths, so none can be called that"
+            );
+        }
+        let seconds = |setting: u32| Duration::from_secs(setting.into());
+        let configs = self.clusters.iter().map(|(id, cluster)| {
+            let config = stalker_clusters::Config {
+                host: cluster.host.clone(),
+                key: cluster.key.expose().to_owned(),
+                ca_file: cluster.ca_file.clone(),
+            };
+            (id.clone(), config)
+        });
+        Clusters::new(
+            &configs.collect(),
+            seconds(self.api.remote_timeout),
+            seconds(self.api.cache_ttl),
+        )
+    }
+
+    /// What this installation is called among clusters.
+    fn cluster_id(&self) -> anyhow::Result<String> {
+        let id = match &self.api.cluster_id {
+            Some(id) => id.clone(),
+            None => full_hostname()?,
+        };
+        ensure!(
+            !self.clusters.contains_key(&id),
+            "clusters.{id} is this installation itself (api.cluster_id): only the others are named there"
+        );
+        Ok(id)
+    }
+
     pub(crate) fn for_api(&self) -> anyhow::Result<stalker_api::Config> {
         Ok(stalker_api::Config {
             listen: self.api.listen,
@@ -295,10 +364,8 @@ impl Settings {
                 .clone()
                 .context("api.register_key is not set: agents could not register")?,
             api_key: self.api.api_key.clone(),
-            cluster_id: match &self.api.cluster_id {
-                Some(id) => id.clone(),
-                None => full_hostname()?,
-            },
+            cluster_id: self.cluster_id()?,
+            clusters: self.clusters()?,
             public_url: self.api.public_url.clone(),
             allow_tokenless: self.agents.allow_tokenless,
             cors_origins: self.api.cors_origins.clone(),
@@ -323,13 +390,15 @@ impl Settings {
         }
     }
 
-    pub(crate) fn for_scheduler(&self) -> stalker_scheduler::Config {
-        stalker_scheduler::Config {
+    pub(crate) fn for_scheduler(&self) -> anyhow::Result<stalker_scheduler::Config> {
+        Ok(stalker_scheduler::Config {
+            clusters: self.clusters()?,
+            cluster_down_after_s: self.alerts.cluster_down_after,
             keep_history_days: self.scheduler.keep_history_days,
             keep_samples_days: self.scheduler.keep_samples_days,
             keep_sample_hours_days: self.scheduler.keep_sample_hours_days,
             thresholds: self.alerts.thresholds(),
-        }
+        })
     }
 }
 

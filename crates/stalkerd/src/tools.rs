@@ -79,6 +79,7 @@ pub(crate) fn actor() -> Actor {
             None => user,
         },
         address: machine.to_string_lossy().into_owned(),
+        on_behalf_of: None,
     }
 }
 

@@ -7,12 +7,16 @@ use jsonschema::Validator;
 use super::*;
 
 /// Of what may be absent in an answer: the field, and where it is.
-const MAY_BE_ABSENT: [(&str, &str); 3] = [
+const MAY_BE_ABSENT: [(&str, &str); 7] = [
     // given once
     ("Registered", "token"),
     ("Registered", "warning"),
     // one of them, by the state that was asked for
     ("ChecksInState", ""),
+    ("ClusterChecksInState", "alerting"),
+    ("ClusterChecksInState", "pending"),
+    ("ClusterChecksInState", "in_maintenance"),
+    ("ClusterChecksInState", "suspended"),
 ];
 /// Names of fields whose values are a closed set.
 const CLOSED: [&str; 10] = [

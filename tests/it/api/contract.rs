@@ -104,6 +104,10 @@ async fn checks_are_counted_and_listed_by_how_they_are() {
         (&json!(2), &json!(2)),
         "{stats}"
     );
+    let mut stats = stats;
+    // of any cluster: how old, and why no newer
+    stats["here"]["age"] = json!(0);
+    stats["here"]["error"] = Value::Null;
     assert_eq!(served.api.read("/stats/here/").await, stats);
     assert_eq!(served.api.read("/stats/all").await, json!({ "all": stats }));
     // known, and empty

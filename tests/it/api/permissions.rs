@@ -31,7 +31,7 @@ enum Admits {
 use Admits::*;
 
 /// The one table. A new operation without a row fails.
-const TABLE: [(&str, Admits); 64] = [
+const TABLE: [(&str, Admits); 74] = [
     ("list_alerts", ScopedViewer),
     ("get_alert", ScopedViewer),
     ("list_audit", Admin),
@@ -56,6 +56,16 @@ const TABLE: [(&str, Admits); 64] = [
     ("find_host", ScopedViewer),
     ("list_clusters", Viewer),
     ("list_cluster_checks_in_state", Viewer),
+    ("get_cluster_check", Viewer),
+    ("delete_cluster_check", Admin),
+    ("get_cluster_next_run", Viewer),
+    ("set_cluster_next_run", Operator),
+    ("get_cluster_suspension", Viewer),
+    ("set_cluster_suspension", Operator),
+    ("get_cluster_owner", Viewer),
+    ("set_cluster_owner", Operator),
+    ("delete_cluster_owner", Operator),
+    ("delete_cluster_host", Admin),
     ("get_health", Everybody),
     ("list_hosts", ScopedViewer),
     ("get_host", ScopedViewer),

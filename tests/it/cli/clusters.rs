@@ -1,79 +1,45 @@
-//! `--cluster`: what is done to the checks of another cluster, by way of ours. The server is a fake: what a real one does
-//! with these paths is for the tests of remote clusters to show.
+//! `--cluster`: what is seen of, and done to, the checks of another cluster, by way of ours. All of them are real.
 
-use axum::Router;
-use axum::http::{StatusCode, header};
-use axum::response::{IntoResponse, Response};
-use axum::routing::{delete, get, post};
-use serde_json::{Value, json};
-use tokio::net::TcpListener;
+use stalker_tests::server::API_KEY;
 
 use super::Desk;
-
-fn answer(value: Value) -> Response {
-    axum::Json(value).into_response()
-}
-
-async fn success() -> Response {
-    answer(json!({"success": true}))
-}
-
-/// The lists of a cluster that answered so many seconds ago.
-fn lists(cluster: &'static str, age: u32) -> Router {
-    let check = json!({
-        "id": "7", "hostname": "mail1", "ip": "10.0.0.7", "check": "check_queue", "status": false, "out": "QUEUE CRITICAL",
-        "last": 1_364_186_204, "next": 1_364_186_219, "interval": 15, "follow_up": 15, "priority": 1, "pending": false,
-        "suspended": false, "in_maintenance": false, "flapping": false, "owner": "", "fail_count": 3,
-    });
-    let list = move |state: &'static str, checks: Value| {
-        let document = json!({cluster: {state: checks, "age": age}});
-        get(async move || answer(document))
-    };
-    Router::new()
-        .route("/alerting", list("alerting", json!([check])))
-        .route("/suspended", list("suspended", json!([])))
-}
+use crate::clusters::Cluster;
 
 #[tokio::test]
 async fn checks_of_another_cluster_are_steered() {
-    let gone = async || {
-        let kind = [(header::CONTENT_TYPE, "application/problem+json")];
-        let problem = r#"{"type": "about:blank", "title": "Bad Gateway", "status": 502, "detail": "cluster gone cannot be reached", "errors": []}"#;
-        (StatusCode::BAD_GATEWAY, kind, problem)
-    };
-    let app = Router::new()
-        .nest("/global/far/checks/state", lists("far", 3))
-        .nest("/global/old/checks/state", lists("old", 120))
-        .route("/global/gone/checks/state/alerting", get(gone))
-        .route("/global/far/checks/id/7/next", post(success))
-        .route("/global/far/checks/id/7/suspended", post(success))
-        .route(
-            "/global/far/checks/id/7/owner",
-            post(success).delete(success),
-        )
-        .route("/global/far/checks/id/7", delete(success))
-        .route("/global/far/hosts/mail1", delete(success));
-    let listener = TcpListener::bind("127.0.0.1:0").await;
-    let listener = listener.expect("loopback can be listened on");
-    let address = listener.local_addr().expect("it has an address");
-    let server = tokio::spawn(async move { axum::serve(listener, app).await });
-    let desk = Desk::with_key(&format!("http://{address}"), "key");
+    let far = Cluster::seen("far").await;
+    let mut old = Cluster::seen("old").await;
+    let mut gone = Cluster::seen("gone").await;
+    gone.kill();
+    let here = Cluster::seeing("here", &[&far, &old, &gone], "api").await;
+    // what it said is kept
+    here.alerting("old").await;
+    here.api.read("/stats/old").await;
+    old.kill();
+    let desk = Desk::with_key(&here.api.url, API_KEY);
     for line in [
+        "stalker clusters list",
+        "stalker clusters list --check >all; echo $?",
+        "stalker stats all",
+        "stalker stats nowhere",
         "stalker checks list --state alerting --cluster far",
         "stalker checks list --state alerting --cluster old --check",
         "stalker checks list --state alerting --cluster gone",
-        "stalker checks run --cluster far mail1:check_queue",
-        "stalker checks suspend --cluster far 7",
-        "stalker checks resume --cluster far mail1/check_queue",
-        "stalker checks own --cluster far mail1:check_queue --as ann",
-        "stalker checks disown --cluster far mail1:check_queue",
-        "stalker checks delete --cluster far mail1:check_queue --yes",
-        "stalker hosts delete --cluster far mail1 --yes",
-        "stalker checks run --cluster far mail1:nope",
+        "stalker checks list --state alerting --cluster nowhere",
+        "stalker checks run --cluster far web1:check_load",
+        "stalker checks suspend --cluster far 17",
+        "stalker checks resume --cluster far web1/check_load",
+        "stalker checks own --cluster far web1:check_load --as zoe",
+        "stalker checks disown --cluster far web1:check_load",
+        "stalker checks run --cluster gone 17",
+        "stalker checks delete --cluster far web1:check_load --yes",
+        "stalker checks run --cluster far 17",
+        "stalker hosts delete --cluster far web1 --yes",
+        "stalker checks run --cluster far web1:nope",
         "stalker checks run --cluster far",
+        "stalker audit list --newest --limit 2",
     ] {
         desk.runs(line).await;
     }
-    server.abort();
     desk.shows("checks_of_another_cluster_are_steered");
 }

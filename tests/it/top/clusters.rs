@@ -1,148 +1,58 @@
-//! Other clusters: seen and acted on through ours, each for itself.
-
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+//! Other clusters: seen and acted on through ours, each for itself. Ours and west are real; museum is one of the original's.
 
 use axum::Router;
-use axum::body::{Body, to_bytes};
-use axum::extract::{Request, State};
-use axum::response::Response;
-use reqwest::{Client, Method, StatusCode};
+use axum::routing::get;
 use serde_json::{Value, json};
+use stalker_tests::server::API_KEY;
 use stalker_tests::terminal::Terminal;
 use stalker_tests::until::until_seen;
+use tokio::net::TcpListener;
 
 use super::{PATIENCE, Site, is_listed, select};
+use crate::clusters::Cluster;
 
-/// Our real server, with other clusters that are made up: what it answers of them is set, and what is done to them is kept.
-#[derive(Clone)]
-struct Front {
-    leads_to: String,
-    client: Client,
-    clusters: Arc<Mutex<BTreeMap<String, (StatusCode, Value)>>>,
-    done: Arc<Mutex<Vec<String>>>,
-}
-
-impl Front {
-    /// Starts it; gives its address.
-    async fn start(site: &Site) -> (Self, String) {
-        let front = Self {
-            leads_to: site.api.url.clone(),
-            client: Client::new(),
-            clusters: Arc::default(),
-            done: Arc::default(),
-        };
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
-            .await
-            .expect("loopback can be listened on");
-        let address = listener.local_addr().expect("a bound listener has one");
-        let app = Router::new().fallback(answer).with_state(front.clone());
-        tokio::spawn(async move { axum::serve(listener, app).await });
-        (front, format!("http://{address}"))
-    }
-
-    fn set(&self, cluster: &str, status: StatusCode, answer: Value) {
-        let mut clusters = self.clusters.lock().unwrap_or_else(PoisonError::into_inner);
-        clusters.insert(cluster.to_owned(), (status, answer));
-    }
-
-    fn done(&self) -> Vec<String> {
-        self.done
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
-    }
-}
-
-async fn answer(State(front): State<Front>, request: Request) -> Response {
-    let (head, body) = request.into_parts();
-    let body = to_bytes(body, 100_000).await.expect("requests are short");
-    let path = head.uri.path().to_owned();
-    let response = |status: StatusCode, body: String| {
-        let response = Response::builder().status(status.as_u16());
-        let response = response.header("content-type", "application/json");
-        response.body(Body::from(body)).expect("it is a response")
-    };
-    if path == "/global/clusters" {
-        let clusters = front
-            .clusters
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        let clusters: serde_json::Map<_, _> = clusters
-            .keys()
-            .map(|name| {
-                (
-                    name.clone(),
-                    json!({"host": "https://elsewhere.example.net"}),
-                )
-            })
-            .collect();
-        return response(StatusCode::OK, json!({ "clusters": clusters }).to_string());
-    }
-    if let Some((cluster, rest)) = path
-        .strip_prefix("/global/")
-        .and_then(|path| path.split_once('/'))
-    {
-        if head.method == Method::GET {
-            let clusters = front
-                .clusters
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner);
-            let (status, answer) = clusters
-                .get(cluster)
-                .expect("only known ones are asked for");
-            return response(*status, answer.to_string());
-        }
-        let mut done = front.done.lock().unwrap_or_else(PoisonError::into_inner);
-        let body = String::from_utf8_lossy(&body);
-        done.push(
-            format!("{} {cluster} {rest} {body}", head.method)
-                .trim_end()
-                .to_owned(),
-        );
-        return response(StatusCode::OK, json!({"success": true}).to_string());
-    }
-    let url = format!("{}{}", front.leads_to, head.uri);
-    let request = front
-        .client
-        .request(head.method, url)
-        .headers(head.headers)
-        .body(body);
-    let answer = request.send().await.expect("the real server answers");
-    let status = answer.status();
-    response(status, answer.text().await.expect("it is text"))
-}
-
-fn unreachable_cluster() -> (StatusCode, Value) {
-    let problem = json!({"title": "Bad Gateway", "status": 502, "detail": "cluster south cannot be reached: timed out", "errors": []});
-    (StatusCode::BAD_GATEWAY, problem)
+/// A cluster of the original's, with one failing check; gives its URL.
+async fn museum() -> String {
+    // no state, its own id, and a host that would clear our screen
+    let check = json!({"_id": "51f", "hostname": "old1", "check": "check_old", "status": false, "fail_count": 4, "out": "DISK\u{1b}[2J FULL"});
+    let list = get(async move || axum::Json(json!({"alerting": [check]})));
+    let app = Router::new().route("/checks/state/alerting", list);
+    let listener = TcpListener::bind("127.0.0.1:0").await;
+    let listener = listener.expect("loopback can be listened on");
+    let address = listener.local_addr().expect("it has an address");
+    tokio::spawn(async move { axum::serve(listener, app).await });
+    format!("http://{address}")
 }
 
 #[tokio::test]
 async fn every_cluster_is_shown_for_itself_and_acted_on_through_ours() {
-    let site = Site::in_trouble().await;
-    let (front, url) = Front::start(&site).await;
-    let west = json!({
-        "id": 41, "hostname": "shop1", "ip": "10.0.0.1", "check": "check_cart", "status": false, "state": "critical",
-        "out": "CRITICAL - carts are lost", "last": 1, "next": 2, "interval": 15, "follow_up": 15, "priority": 1,
-        "suspended": false, "owner": "", "fail_count": 7,
-    });
-    front.set(
-        "west",
-        StatusCode::OK,
-        json!({"west": {"alerting": [west], "age": 3}}),
-    );
-    // the original's shape: no state, no owner, its own id
-    let old = json!({"_id": "51f", "hostname": "old1", "check": "check_old", "status": false, "out": "DISK\u{1b}[2J FULL"});
-    front.set(
-        "museum",
-        StatusCode::OK,
-        json!({"museum": {"alerting": [old]}}),
-    );
-    let (status, problem) = unreachable_cluster();
-    front.set("south", status, problem);
+    let mut west = Cluster::seen("west").await;
+    sqlx::raw_sql(
+        "update hosts set hostname = 'shop1';
+         update checks set name = 'check_cart';
+         update check_state set owner = '', out = 'CRITICAL - carts are lost', fails = 7;
+         insert into checks (check_id, host_id, name, cmd, args, declared_interval_s, declared_follow_up_s)
+             overriding system value select 18, host_id, 'check_till', '', '', 15, 15 from hosts;
+         insert into check_state (check_id, interval_s, phase_ms, due_at, status, hard, fails, since, last_at, out)
+             values (18, 60, 0, '2100-01-01', 2, true, 3, now(), now(), 'CRITICAL - tills are empty');",
+    )
+    .execute(west.database.pool())
+    .await
+    .expect("the fixture can be changed");
+    let museum = museum().await;
+    let site = Site::in_trouble_beside(|ours| {
+        west.known_to(ours, API_KEY)
+            .set("api.remote_timeout", 1)
+            .set("api.cache_ttl", 1)
+            .set("clusters.museum.host", museum)
+            .set("clusters.museum.key", "key")
+            // nobody listens there
+            .set("clusters.south.host", "http://127.0.0.1:1")
+            .set("clusters.south.key", "key")
+    })
+    .await;
 
-    let mut terminal = Terminal::start(&site.command(&url), 24, 80);
+    let mut terminal = Terminal::start(&site.command(&site.api.url), 30, 80);
     let is_whole = |screen: &str| {
         is_listed(screen)
             && ["shop1", "old1", "cluster south"]
@@ -158,25 +68,37 @@ async fn every_cluster_is_shown_for_itself_and_acted_on_through_ours() {
     // nor does a host clear our screen; the terminal leaves out what stands for its control character
     assert!(screen.contains("DISK[2J"), "{screen}");
 
-    select(&mut terminal, "shop1").await;
-    for (key, expected) in [
-        ("o", "POST west checks/id/41/owner {\"owner\":\"ann\"}"),
-        ("d", "DELETE west checks/id/41/owner"),
-        ("c", "POST west checks/id/41/next {\"next\":\"now\"}"),
-        ("p", "POST west checks/id/41/suspended {\"suspended\":true}"),
-        ("xy", "DELETE west checks/id/41"),
-        ("Xy", "DELETE west hosts/shop1"),
+    select(&mut terminal, "check_cart").await;
+    let cart = async || west.api.read("/checks/id/17").await["check"].take();
+    let next = cart().await["next"].as_i64();
+    for (key, what) in [
+        ("o", "it is owned"),
+        ("d", "it is owned by nobody"),
+        ("c", "it is to run now"),
+        ("p", "it is suspended"),
     ] {
         terminal.type_text(key);
-        let look = async || front.done();
-        until_seen(expected, PATIENCE, look, |done| {
-            done.last().is_some_and(|last| last == expected)
+        until_seen(what, PATIENCE, cart, |cart| match key {
+            "o" => cart["owner"] == "ann",
+            "d" => cart["owner"] == "",
+            "c" => cart["next"].as_i64() < next,
+            _ => cart["suspended"] == true,
         })
         .await;
     }
-    assert_eq!(front.done().len(), 6, "each key does one thing");
-    let is_said = |screen: &str| screen.contains("✔ west:shop1: removed");
-    terminal.wait_for("that it is done", is_said).await;
+    let audit = west.api.read("/audit?newest=true&limit=4").await;
+    let actions = audit["audit"].as_array().expect("a list").iter();
+    let actions: Vec<&Value> = actions.map(|row| &row["action"]).collect();
+    assert_eq!(
+        actions,
+        [
+            "set_suspension",
+            "set_next_run",
+            "delete_owner",
+            "set_owner"
+        ],
+        "each key does one thing"
+    );
 
     // what the other cluster keeps for itself
     for key in ["n", "m"] {
@@ -194,19 +116,31 @@ async fn every_cluster_is_shown_for_itself_and_acted_on_through_ours() {
     terminal.wait_for("its details", is_there).await;
     terminal.type_text("q");
 
-    // a cluster goes: what it said stays, with its age, and so do the others
-    let west = json!({"west": {"alerting": [{"id": "41", "hostname": "shop1", "check": "check_cart", "status": false, "state": "critical", "out": ""}], "age": 130}});
-    front.set("west", StatusCode::OK, west);
-    let is_old = |screen: &str| screen.contains("cluster west cannot be reached, data from 2m ago");
-    let screen = terminal.wait_for("how old it is", is_old).await;
+    // a cluster goes: what it said stays, with its age and why, and so do the others
+    west.kill();
+    let is_told = |screen: &str| {
+        screen.contains("cluster west cannot be reached, data from ") && screen.contains("efused")
+    };
+    let screen = terminal.wait_for("how old it is, and why", is_told).await;
     assert!(
         is_listed(&screen) && screen.contains("shop1") && screen.contains("old1"),
         "{screen}"
     );
-    let (status, problem) = unreachable_cluster();
-    front.set("west", status, problem);
-    let is_told =
-        |screen: &str| screen.contains("cluster west cannot be reached, data from 2m ago: ");
-    let screen = terminal.wait_for("why", is_told).await;
-    assert!(screen.contains("shop1"), "{screen}");
+    west.restart().await;
+    let is_back = |screen: &str| !screen.contains("cluster west") && screen.contains("shop1");
+    terminal.wait_for("it is back", is_back).await;
+
+    // with a question first
+    select(&mut terminal, "check_till").await;
+    terminal.type_text("xy");
+    let is_gone = |screen: &str| screen.contains("✔ west:shop1/check_till: removed");
+    terminal
+        .wait_for("that the check is removed", is_gone)
+        .await;
+    assert_eq!(west.api.get("/checks/id/18").await.0, 404);
+    select(&mut terminal, "check_cart").await;
+    terminal.type_text("Xy");
+    let is_gone = |screen: &str| screen.contains("✔ west:shop1: removed");
+    terminal.wait_for("that the host is removed", is_gone).await;
+    assert_eq!(west.api.get("/hosts/shop1").await.0, 404);
 }

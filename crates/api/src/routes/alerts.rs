@@ -30,28 +30,28 @@ struct Alert {
     /// Opaque; what `after` takes.
     #[schema(example = "41")]
     id: String,
-    /// Of a `check`, of a `host` that cannot be reached, or a `flood` of alerts.
+    /// Of a `check`, of a `host` or another `cluster` that cannot be reached, or a `flood` of alerts.
     #[schema(value_type = Kind)]
     kind: String,
     /// The flood that stands for it.
     #[schema(required, example = json!(null))]
     parent: Option<String>,
-    /// The check's id; null for a host or a flood.
+    /// The check's id; null for all but checks.
     #[schema(required, example = "17")]
     cid: Option<String>,
-    /// The host's name at that time; empty for a flood of several hosts.
+    /// The host's name at that time; empty for a flood of several hosts; of a cluster its id.
     #[schema(example = "web1")]
     hostname: String,
     /// The host's address at that time.
     #[schema(example = "10.0.0.7")]
     ip: String,
-    /// The check's name at that time; empty for a host or a flood.
+    /// The check's name at that time; empty for all but checks.
     #[schema(example = "check_load")]
     check: String,
     /// 0 never notifies, 1 most urgent, 2.
     #[schema(minimum = 0, maximum = 2, example = 1)]
     priority: i16,
-    /// `warning`, `critical`, `unknown`, and `ok` while it flaps; of a host `unreachable`; of a flood null.
+    /// `warning`, `critical`, `unknown`, and `ok` while it flaps; of a host or a cluster `unreachable`; of a flood null.
     #[schema(required, value_type = Option<AlertState>)]
     state: Option<&'static str>,
     /// Failing runs in a row.
@@ -146,6 +146,7 @@ enum Kind {
     Check,
     Host,
     Flood,
+    Cluster,
 }
 
 /// How bad it can be.
@@ -190,7 +191,7 @@ enum Suppression {
 struct Filter {
     /// True: open ones; false: those that have closed.
     open: Option<bool>,
-    /// `check`, `host` or `flood`.
+    /// `check`, `host`, `flood` or `cluster`.
     #[param(inline)]
     kind: Option<Kind>,
     /// Of the host of this name, as it was then.
@@ -199,7 +200,7 @@ struct Filter {
     role: Option<String>,
     /// Of checks of this name, as it was then.
     check: Option<String>,
-    /// `warning`, `critical`, `unknown`, or `unreachable` for hosts.
+    /// `warning`, `critical`, `unknown`, or `unreachable` for hosts and clusters.
     #[param(inline)]
     status: Option<AlertStatus>,
     /// Open ones of checks that this person takes care of.
@@ -321,7 +322,7 @@ async fn get_alert(
 impl From<alerts::Alert> for Alert {
     fn from(alert: alerts::Alert) -> Self {
         let state = match alert.kind.as_str() {
-            "host" => Some("unreachable"),
+            "host" | "cluster" => Some("unreachable"),
             _ => Status::shown(alert.status, false).map(|status| status.name()),
         };
         Self {

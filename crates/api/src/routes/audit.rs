@@ -41,6 +41,9 @@ struct Entry {
     /// The IP address; of a command the name of its machine.
     #[schema(example = "10.0.0.1")]
     address: String,
+    /// For whom, where another cluster acts here for somebody, as it says: `ann@east`; else null.
+    #[schema(required, example = json!(null))]
+    on_behalf_of: Option<String>,
     /// An operation of this document, or a command's words.
     #[schema(example = "set_suspension")]
     action: String,
@@ -152,6 +155,7 @@ impl From<audit::Entry> for Entry {
             actor_id: entry.actor_id.map(|id| id.to_string()),
             actor: entry.actor,
             address: entry.address,
+            on_behalf_of: entry.on_behalf_of,
             action: entry.action,
             subject: entry.subject,
             before: entry.before,

@@ -220,7 +220,7 @@ pub(super) fn state_named(state: &str, hard: bool) -> Result<CheckState, Error> 
     security(("api_key" = [])),
     responses((status = 200, description = "The check", body = OneCheck), Unknown, Failures)
 )]
-async fn get_check(
+pub(super) async fn get_check(
     ScopedViewer(caller): ScopedViewer,
     State(app): State<App>,
     Path(id): Path<String>,
@@ -240,7 +240,7 @@ async fn get_check(
     security(("api_key" = [])),
     responses((status = 200, description = "Deleted", body = Success), Unknown, Failures)
 )]
-async fn delete_check(
+pub(super) async fn delete_check(
     Admin(caller): Admin,
     State(app): State<App>,
     Path(id): Path<String>,
@@ -277,7 +277,7 @@ async fn get_next_run(
 /// When a check is to run.
 #[derive(ToSchema)]
 #[allow(dead_code)] // a description: the body is read by hand, so that a mistake is named
-struct NextRun {
+pub(super) struct NextRun {
     /// What is past is now.
     next: NextTime,
 }
@@ -318,7 +318,7 @@ enum Now {
     security(("api_key" = [])),
     responses((status = 200, description = "It will run then", body = Success), Unknown, Failures)
 )]
-async fn set_next_run(
+pub(super) async fn set_next_run(
     ScopedOperator(caller): ScopedOperator,
     State(app): State<App>,
     Path(id): Path<String>,
@@ -326,7 +326,7 @@ async fn set_next_run(
 ) -> Result<Json<Success>, Error> {
     let at = next_time(&body["next"])?;
     let check = require(&app, &id, &caller).await?;
-    let after = json!({ "next": at.map_or(json!("now"), |at| json!(at.timestamp())) });
+    let after = json!({ "next": next_shown(at) });
     let work = async |conn: &mut PgConnection| {
         let before = checks::run_at(conn, check.check_id, at).await?;
         Ok(before.map(|next_at| json!({ "next": next_at.timestamp() })))
@@ -356,7 +356,7 @@ async fn get_suspension(
 /// Whether a check is to run at all.
 #[derive(ToSchema)]
 #[allow(dead_code)] // a description, as above
-struct Suspension {
+pub(super) struct Suspension {
     /// True: no runs until it is false again.
     suspended: bool,
 }
@@ -373,19 +373,13 @@ struct Suspension {
     security(("api_key" = [])),
     responses((status = 200, description = "It is so", body = Success), Unknown, Failures)
 )]
-async fn set_suspension(
+pub(super) async fn set_suspension(
     ScopedOperator(caller): ScopedOperator,
     State(app): State<App>,
     Path(id): Path<String>,
     Body(body): Body,
 ) -> Result<Json<Success>, Error> {
-    let suspended = &body["suspended"];
-    let suspended = suspended.as_bool().ok_or_else(|| {
-        Error::field(
-            "suspended",
-            format!("must be true or false, not {}", kind(suspended)),
-        )
-    })?;
+    let suspended = suspended(&body)?;
     let check = require(&app, &id, &caller).await?;
     let after = json!({ "suspended": suspended });
     let work = async |conn: &mut PgConnection| {
@@ -463,8 +457,24 @@ pub(super) fn unknown(id: &str) -> Error {
     Error::NotFound(format!("no check has the id {id:?}"))
 }
 
+/// Whether a body says that a check is to be suspended.
+pub(super) fn suspended(body: &Value) -> Result<bool, Error> {
+    let suspended = &body["suspended"];
+    suspended.as_bool().ok_or_else(|| {
+        Error::field(
+            "suspended",
+            format!("must be true or false, not {}", kind(suspended)),
+        )
+    })
+}
+
+/// As a body has it.
+pub(super) fn next_shown(at: Option<DateTime<Utc>>) -> Value {
+    at.map_or(json!("now"), |at| json!(at.timestamp()))
+}
+
 /// `None` is now, and so is what is long past.
-fn next_time(next: &Value) -> Result<Option<DateTime<Utc>>, Error> {
+pub(super) fn next_time(next: &Value) -> Result<Option<DateTime<Utc>>, Error> {
     if next == "now" || next.as_f64().is_some_and(|seconds| seconds < 0.0) {
         return Ok(None);
     }

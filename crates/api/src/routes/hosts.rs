@@ -217,7 +217,7 @@ async fn get_host(
         Failures,
     )
 )]
-async fn delete_host(
+pub(super) async fn delete_host(
     Admin(caller): Admin,
     State(app): State<App>,
     Path(host): Path<String>,

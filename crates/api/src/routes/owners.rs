@@ -45,7 +45,7 @@ async fn get_owner(
 /// Who is to take care of a check.
 #[derive(ToSchema)]
 #[allow(dead_code)] // a description: the body is read by hand, so that a mistake is named
-struct Owner {
+pub(super) struct Owner {
     /// A person's name, at most 100 characters.
     #[schema(min_length = 1, max_length = 100)]
     owner: String,
@@ -64,7 +64,7 @@ struct Owner {
     security(("api_key" = [])),
     responses((status = 200, description = "It is so", body = Success), Unknown, Failures)
 )]
-async fn set_owner(
+pub(super) async fn set_owner(
     ScopedOperator(caller): ScopedOperator,
     State(app): State<App>,
     Path(id): Path<String>,
@@ -85,7 +85,7 @@ async fn set_owner(
     security(("api_key" = [])),
     responses((status = 200, description = "Nobody owns it", body = Success), Unknown, Failures)
 )]
-async fn delete_owner(
+pub(super) async fn delete_owner(
     ScopedOperator(caller): ScopedOperator,
     State(app): State<App>,
     Path(id): Path<String>,
@@ -109,7 +109,8 @@ async fn put(
     .await
 }
 
-fn name(owner: &Value) -> Result<&str, Error> {
+/// The name that a body has.
+pub(super) fn name(owner: &Value) -> Result<&str, Error> {
     let wrong = |message: String| Error::field("owner", message);
     let owner = owner
         .as_str()

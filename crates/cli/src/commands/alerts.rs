@@ -32,7 +32,7 @@ pub(crate) struct Filter {
     #[arg(long)]
     past: bool,
     /// What it is of
-    #[arg(long, value_parser = ["check", "host", "flood"])]
+    #[arg(long, value_parser = ["check", "host", "flood", "cluster"])]
     kind: Option<String>,
     /// Of the host of this name, as it was then
     #[arg(long, add = ArgValueCompleter::new(completions::hosts))]

@@ -11,7 +11,7 @@ use crate::times;
 /// What can be done with the audit: nothing but to read it.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// What was done, the oldest first
+    /// What was done, the oldest first, or with --newest the other way round
     #[command(visible_alias = "ls")]
     List(Filter),
 }
@@ -34,6 +34,9 @@ pub(crate) struct Filter {
     /// Before then
     #[arg(long, value_name = "TIME", value_parser = times::at)]
     to: Option<i64>,
+    /// The newest first
+    #[arg(long)]
+    newest: bool,
     /// At most so many
     #[arg(long)]
     limit: Option<u32>,
@@ -63,13 +66,14 @@ async fn list(client: &Client, filter: &Filter) -> Result<Answer, Failure> {
                 ("subject", filter.subject.clone()),
                 ("from", filter.from.map(|at| at.to_string())),
                 ("to", filter.to.map(|at| at.to_string())),
+                ("newest", filter.newest.then(|| "true".to_owned())),
                 ("limit", filter.limit.map(|limit| limit.to_string())),
                 ("after", filter.after.clone()),
             ],
         )
         .await?;
     let columns = [
-        "TIME", "ACTOR", "KIND", "FROM", "ACTION", "SUBJECT", "ID+", "BEFORE+", "AFTER+",
+        "TIME", "ACTOR", "KIND", "FROM", "FOR", "ACTION", "SUBJECT", "ID+", "BEFORE+", "AFTER+",
     ];
     let mut table = Table::new(&columns, "nobody did anything");
     for entry in document["audit"].as_array().into_iter().flatten() {
@@ -83,6 +87,7 @@ async fn list(client: &Client, filter: &Filter) -> Result<Answer, Failure> {
             text("actor").into(),
             text("actor_kind").into(),
             text("address").into(),
+            text("on_behalf_of").into(),
             text("action").into(),
             text("subject").into(),
             text("id").into(),

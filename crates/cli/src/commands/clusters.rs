@@ -3,7 +3,7 @@
 use clap::Subcommand;
 use serde_json::{Value, json};
 
-use super::stats::{bad, failing, number};
+use super::stats::{age, bad, failing, is_silent, number};
 use crate::client::Client;
 use crate::failure::Failure;
 use crate::output::{Answer, Cell, Shown, Table, Text, Tone};
@@ -32,27 +32,31 @@ async fn list(client: &Client) -> Result<Answer, Failure> {
     let columns = [
         "CLUSTER",
         "STATE",
+        "AGE",
         "CHECKS",
         "FAILING",
         "FLAPPING",
         "SUSPENDED",
         "DUE",
         "ADDRESS",
+        "ERROR",
     ];
     let mut table = Table::new(&columns, "no clusters");
     for (cluster, numbers) in stats.as_object().into_iter().flatten() {
         table.row([
             cluster.into(),
-            match numbers["checks"].is_number() {
-                true => Cell::toned("reachable", Tone::Good),
-                false => Cell::toned("unreachable", Tone::Bad),
+            match is_silent(numbers) {
+                false => Cell::toned("reachable", Tone::Good),
+                true => Cell::toned("unreachable", Tone::Bad),
             },
+            age(numbers),
             number(numbers, "checks"),
             bad(numbers, "failing"),
             number(numbers, "flapping"),
             number(numbers, "suspended"),
             number(numbers, "qsize"),
             address(&clusters[cluster]).into(),
+            error(numbers, &clusters[cluster]).into(),
         ]);
     }
     Ok(Answer::Shown(Shown {
@@ -60,6 +64,13 @@ async fn list(client: &Client) -> Result<Answer, Failure> {
         text: Text::Table(table),
         document: json!({"clusters": clusters, "all": stats}),
     }))
+}
+
+/// What is wrong: with the numbers; else with what schedulers found.
+fn error<'a>(numbers: &'a Value, cluster: &'a Value) -> &'a str {
+    let errors = [&numbers["error"], &cluster["error"]];
+    let first = errors.into_iter().find_map(Value::as_str);
+    first.unwrap_or_default()
 }
 
 /// The one that was asked has no address among the others.

@@ -38,12 +38,27 @@ impl Stats {
 /// Whether something fails in one of these clusters, or one cannot be reached.
 pub(crate) fn failing(clusters: &Value) -> bool {
     let mut clusters = clusters.as_object().into_iter().flatten();
-    clusters.any(|(_, numbers)| numbers["failing"].as_i64() != Some(0))
+    clusters.any(|(_, numbers)| is_silent(numbers) || numbers["failing"].as_i64() != Some(0))
+}
+
+/// Whether a cluster does not answer: its numbers are old, or there are none.
+pub(crate) fn is_silent(numbers: &Value) -> bool {
+    numbers["error"].is_string() || !numbers["checks"].is_number()
+}
+
+/// How old its numbers are, of one that was asked through another.
+pub(crate) fn age(numbers: &Value) -> Cell {
+    match numbers["age"].as_i64() {
+        Some(age) if is_silent(numbers) => Cell::toned(format!("{age} s"), Tone::Bad),
+        Some(age) => format!("{age} s").into(),
+        None => "".into(),
+    }
 }
 
 fn table(clusters: &Value) -> Table {
     let columns = [
         "CLUSTER",
+        "AGE",
         "CHECKS",
         "FAILING",
         "FLAPPING",
@@ -57,6 +72,7 @@ fn table(clusters: &Value) -> Table {
     for (cluster, numbers) in clusters.as_object().into_iter().flatten() {
         table.row([
             cluster.into(),
+            age(numbers),
             number(numbers, "checks"),
             bad(numbers, "failing"),
             number(numbers, "flapping"),

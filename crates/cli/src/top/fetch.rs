@@ -117,6 +117,7 @@ async fn ask(client: &Client, source: &Source) -> Result<News, Trouble> {
             Ok(News::Cluster {
                 problems: wire::problems(name, &answer["alerting"]),
                 age: age as i64,
+                error: answer["error"].as_str().map(str::to_owned),
             })
         }
     }

@@ -53,6 +53,8 @@ pub(super) enum News {
         problems: Vec<Arc<Problem>>,
         /// Seconds since our server had it from that cluster.
         age: i64,
+        /// Why it has nothing newer.
+        error: Option<String>,
     },
 }
 

@@ -286,6 +286,7 @@ fn clusters_come_and_go() {
     let news = News::Cluster {
         problems: wire::problems("west", &json!([check("1", "w", "a")])),
         age: 0,
+        error: None,
     };
     story.happens(Event::Told(cluster("west"), Ok(news)));
     story.happens(Event::Told(cluster("south"), Err(trouble(Some(502)))));

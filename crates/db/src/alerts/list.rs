@@ -12,7 +12,7 @@ pub struct Which {
     pub alert_id: Option<i64>,
     /// Open ones, or those that have closed.
     pub is_open: Option<bool>,
-    /// `check`, `host` or `flood`.
+    /// `check`, `host`, `flood` or `cluster`.
     pub kind: Option<String>,
     /// Of the host of this name, as it was then.
     pub hostname: Option<String>,
@@ -20,7 +20,7 @@ pub struct Which {
     pub role: Option<String>,
     /// Of checks of this name, as it was then.
     pub check_name: Option<String>,
-    /// Of checks with this status; -1 is a host that cannot be reached.
+    /// Of checks with this status; -1 is a host or a cluster that cannot be reached.
     pub status: Option<i16>,
     /// Of checks that this person takes care of.
     pub owner: Option<String>,
@@ -42,13 +42,13 @@ pub struct Which {
 pub struct Alert {
     /// Identity: the episode. In the order of it lists are read.
     pub alert_id: i64,
-    /// `check`, `host` or `flood`.
+    /// `check`, `host`, `flood` or `cluster`.
     pub kind: String,
     /// The flood that stands for it.
     pub parent_id: Option<i64>,
     /// The check.
     pub check_id: Option<i64>,
-    /// The host's name; empty for a flood overall.
+    /// The host's name; empty for a flood overall; of a cluster its id.
     pub hostname: String,
     /// Its address then.
     pub ip: String,
@@ -108,7 +108,7 @@ pub async fn page(
           and ($6::text is null or a.hostname = $6)
           and ($7::text is null or exists (select from hosts h where h.host_id = a.host_id and h.roles @> array[$7]))
           and ($8::text is null or a.check_name = $8)
-          and ($9::smallint is null or ($9 = -1 and a.kind || '' = 'host')
+          and ($9::smallint is null or ($9 = -1 and a.kind || '' in ('host', 'cluster'))
             -- an index has the closed ones by their status; there are few others
             or ($9 <> -1 and a.status = $9 and (a.closed_at is null or a.closed_at is not null)))
           and ($10::text is null or (a.closed_at is null and exists (

@@ -155,3 +155,80 @@ fn a_route_takes_one_value_or_a_list() {
     assert!(route.continues);
     assert_eq!(settings.channels["a"].prefix, "P:");
 }
+
+#[test]
+fn clusters_that_nobody_could_ask_are_refused() {
+    let with = |id: &str, settings: &str, text: &str| {
+        refuses(&format!("[clusters.'{id}']\n{settings}"), text);
+    };
+    let good = "host = 'http://h'\nkey = 'k'";
+    with("all", good, "clusters.all: \"all\" stands for all clusters");
+    with(
+        "a/b",
+        good,
+        "clusters.a/b: an id is not empty, and has no slash",
+    );
+    with("x", "host = 'http://h'", "missing field `key`");
+    with("x", "key = 'k'", "missing field `host`");
+    with(
+        "x",
+        &format!("{good}\nname = 'y'"),
+        "unknown field: found `name`",
+    );
+    with("x", "host = 'h'\nkey = 'k'", "clusters.x: host is no URL");
+    with(
+        "x",
+        "host = 'ftp://h'\nkey = 'k'",
+        "clusters.x: host begins with https:// or http://",
+    );
+    with(
+        "x",
+        "host = 'http://u:p@h'\nkey = 'k'",
+        "clusters.x: host holds a user or a password",
+    );
+    with(
+        "x",
+        "host = 'http://h/?a'\nkey = 'k'",
+        "clusters.x: host holds a ? or a #",
+    );
+    with(
+        "x",
+        "host = 'http://h'\nkey = ''",
+        "clusters.x: key is empty",
+    );
+    with(
+        "x",
+        "host = 'http://h'\nkey = \"a\\nb\"",
+        "clusters.x: key is empty, or has characters that no key has",
+    );
+    with(
+        "x",
+        &format!("{good}\nca_file = '/nowhere'"),
+        "clusters.x: ca_file: cannot read /nowhere",
+    );
+    with(
+        "x",
+        &format!("{good}\nca_file = '/dev/null'"),
+        "ca_file: /dev/null has no certificate",
+    );
+    refuses("api.remote_timeout = 0", "api.remote_timeout is 0 s");
+    refuses("api.remote_timeout = 61", "api.remote_timeout is 61 s");
+    refuses("api.cache_ttl = 3601", "api.cache_ttl is 3601 s");
+    refuses(
+        "alerts.cluster_down_after = 0",
+        "alerts.cluster_down_after is 0",
+    );
+    let own =
+        "[api]\ncluster_id = 'x'\nregister_key = 'r'\n[clusters.x]\nhost = 'http://h'\nkey = 'k'";
+    let settings: Settings = defaults(2)
+        .merge(Toml::string(own))
+        .extract()
+        .expect("parses");
+    let refused = settings.for_api().err().expect("it is itself");
+    assert!(
+        refused
+            .to_string()
+            .starts_with("clusters.x is this installation itself"),
+        "{refused}"
+    );
+}

@@ -35,13 +35,13 @@ pub struct Match {
     /// Names of checks.
     #[serde(deserialize_with = "one_or_many")]
     pub check: Option<Vec<String>>,
-    /// Kinds of checks: `agent`.
+    /// Kinds of checks: `agent`; and `cluster`.
     #[serde(deserialize_with = "one_or_many")]
     pub kind: Option<Vec<String>>,
     /// 1, 2.
     #[serde(deserialize_with = "one_or_many")]
     pub priority: Option<Vec<i16>>,
-    /// `warning`, `critical`, `unknown`; of a host `unreachable`.
+    /// `warning`, `critical`, `unknown`; of a host or a cluster `unreachable`.
     #[serde(deserialize_with = "one_or_many")]
     pub status: Option<Vec<String>>,
 }

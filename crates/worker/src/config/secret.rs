@@ -9,7 +9,8 @@ pub struct Secret(String);
 
 impl Secret {
     /// For whoever must send it.
-    pub(crate) fn expose(&self) -> &str {
+    #[must_use]
+    pub fn expose(&self) -> &str {
         &self.0
     }
 }

@@ -25,13 +25,14 @@ pub(crate) struct Facts {
     pub(crate) summary: String,
     /// What it is about: `check_disk on db1`.
     pub(crate) what: String,
-    /// `warning`, `critical`, `unknown`, `flapping`, of a host `unreachable`, of a flood `flood`; of a test `test`.
+    /// `warning`, `critical`, `unknown`, `flapping`, of a host or a cluster `unreachable`, of a flood `flood`; of a test `test`.
     pub(crate) state: &'static str,
     /// The alert is over.
     pub(crate) is_over: bool,
+    /// Of a cluster its id.
     pub(crate) host: String,
     pub(crate) ip: String,
-    /// Empty for a host.
+    /// Empty for a host or a cluster.
     pub(crate) check: String,
     /// 1 most urgent, 2.
     pub(crate) priority: i16,
@@ -111,11 +112,11 @@ fn summary(about: &ClaimedNotification) -> String {
             about.channel, about.owner
         ),
         _ if about.kind == "acknowledge" => format!("{} takes care of {what}", about.owner),
-        "host" if is_over(about) => ended(about, "can be reached again"),
+        "host" | "cluster" if is_over(about) => ended(about, "can be reached again"),
         _ if is_over(about) => ended(about, "is ok again"),
         "flood" => grown(about, "ok", "down"),
         _ if about.is_of_flapping => format!("{what} is {still}flapping"),
-        "host" => format!("{what} {still}cannot be reached"),
+        "host" | "cluster" => format!("{what} {still}cannot be reached"),
         _ => format!("{what} is {still}{}", state(about)),
     }
 }
@@ -130,6 +131,7 @@ pub(crate) fn what(about: &ClaimedNotification) -> String {
         ("test", ..) => format!("channel {}", about.channel),
         ("flood", "", _) => "a flood of alerts".to_owned(),
         ("flood", host, _) => format!("a flood of alerts on {host}"),
+        ("cluster", cluster, _) => format!("cluster {cluster}"),
         (_, host, "") => host.to_owned(),
         (_, host, check) => format!("{check} on {host}"),
     }
@@ -140,7 +142,7 @@ fn state(about: &ClaimedNotification) -> &'static str {
         "test" => "test",
         "flood" => "flood",
         _ if about.is_of_flapping => "flapping",
-        "host" => "unreachable",
+        "host" | "cluster" => "unreachable",
         _ => about
             .status
             .map_or("unknown", |code| Status::from_exit_code(code.into()).name()),
@@ -157,6 +159,7 @@ fn ended(about: &ClaimedNotification, recovered: &str) -> String {
     let is_now = match about.close_reason.as_deref() {
         Some("removed") => "was removed",
         Some("no check left") => "has no check left that could tell",
+        Some("not configured") => "is not watched from here any more",
         Some("over") => "is over; what is still down is told by itself",
         _ => recovered,
     };
@@ -216,11 +219,12 @@ fn late(about: &ClaimedNotification) -> Option<String> {
     Some(format!("{} late: {why}", lasted(by)))
 }
 
-/// The page of a check, or of a host.
+/// The page of a check, of a host, or of the clusters.
 fn page(base: &str, about: &ClaimedNotification) -> String {
     let base = base.trim_end_matches('/');
     let [host, check] = [&about.hostname, &about.check_name].map(|name| escaped(name));
     match (host.as_str(), check.as_str()) {
+        _ if about.alert_kind == "cluster" => format!("{base}/#/clusters"),
         ("", _) => format!("{base}/#/alerts"),
         (host, "") => format!("{base}/#/hosts/{host}"),
         (host, check) => format!("{base}/#/hosts/{host}/checks/{check}"),

@@ -113,6 +113,7 @@ impl Texts {
             ("repeat", "host"),
             ("resolve", "check"),
             ("trigger", "flood"),
+            ("trigger", "cluster"),
             ("acknowledge", "check"),
         ] {
             let facts = Facts::of(&example(kind, alert_kind), Some("https://stalker.example"));

@@ -10,7 +10,8 @@ use crate::failure::Failure;
 use crate::output::{Answer, Cell, Shown, Table, Text, Tone};
 use crate::times;
 
-/// What another cluster said longer ago than this, in seconds, is told to be old: younger answers are only cached.
+/// What another cluster said longer ago than this, in seconds, is told to be old, even by a server that does not say why:
+/// younger answers are only cached.
 const OLD_S: f64 = 60.0;
 
 /// Which checks are wanted: all that is given must be so.
@@ -92,7 +93,7 @@ impl Filter {
     }
 }
 
-/// What another cluster says, by way of ours: `{CLUSTER: {STATE: […], "age": seconds}}`.
+/// What another cluster says, by way of ours: `{CLUSTER: {STATE: […], "age": seconds, "error": why it is old}}`.
 async fn in_state_of(
     client: &Client,
     cluster: &str,
@@ -103,13 +104,16 @@ async fn in_state_of(
     let document = client.list_within(&path, &[cluster, state], part).await?;
     let age = document[cluster]["age"].as_f64().unwrap_or_default();
     let mut shown = shown(document, &[cluster, state]);
+    let error = shown.document[cluster]["error"].as_str();
+    let is_old = error.is_some() || age >= OLD_S;
+    let why = error.map_or_else(String::new, |error| format!(": {error}"));
     // nobody knows what is so there now
-    shown.is_alerting |= age >= OLD_S;
+    shown.is_alerting |= is_old;
     if let Text::Table(table) = &mut shown.text
-        && age >= OLD_S
+        && is_old
     {
         let table = std::mem::take(table);
-        let since = format!("{cluster} does not answer; it was so {age:.0} s ago");
+        let since = format!("{cluster} does not answer{why}; it was so {age:.0} s ago");
         shown.text = Text::Sheet(vec![("old", since.into())], vec![("Checks", table)]);
     }
     Ok(Answer::Shown(shown))

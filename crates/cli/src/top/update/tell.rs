@@ -40,8 +40,13 @@ impl Model {
                     News::Cluster {
                         problems,
                         age: seconds,
+                        error,
                     } => {
                         feed.problems = problems;
+                        feed.trouble = error.map(|words| Trouble {
+                            status: None,
+                            words,
+                        });
                         age = seconds;
                     }
                 }

@@ -332,7 +332,12 @@ fn cluster(model: &Model, name: &str) -> String {
         None => "no data yet".to_owned(),
     };
     let why = feed.trouble.as_ref();
-    let why = why.map_or_else(String::new, |trouble| format!(": {}", trouble.words));
+    // in the server's words, which may begin as this line does
+    let said = format!("cluster {name} cannot be reached: ");
+    let why = why.map_or_else(String::new, |trouble| {
+        let words = trouble.words.as_str();
+        format!(": {}", words.strip_prefix(&said).unwrap_or(words))
+    });
     format!("cluster {name} cannot be reached, {age}{why}")
 }
 

@@ -16,6 +16,7 @@ pub(super) fn payload(message: &Message<'_>) -> Value {
     let status = if facts.is_over { "resolved" } else { "firing" };
     let alert_name = match (about.alert_kind.as_str(), facts.check.as_str()) {
         ("host", _) => "HostUnreachable",
+        ("cluster", _) => "ClusterUnreachable",
         ("flood", _) => "Flood",
         ("test", _) => "Test",
         (_, check) => check,

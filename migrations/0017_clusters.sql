@@ -1,0 +1,53 @@
+-- Other clusters: whether they can be reached, the alert of one that cannot, and for whom one of them acts here.
+
+-- Whoever waits for these locks lets everybody wait behind it: rather fail, and be run again at a quieter time.
+set local lock_timeout = '10s';
+
+-- The configured clusters, as a scheduler found them. Their keys stay in configuration.
+create table clusters (
+    cluster       text primary key,
+    host          text not null,
+    -- when it was last asked; one that nobody asks any more is not configured any more
+    asked_at      timestamptz not null default now(),
+    -- when it last answered, whatever it said
+    answered_at   timestamptz,
+    -- since when it does not answer; null while it does
+    failing_since timestamptz,
+    -- why the last question was not answered as it should be: it may also be that our key is refused
+    error         text
+) with (fillfactor = 50);
+
+-- The alert of a cluster that cannot be reached: its hostname is the cluster's id. Nothing that is there already is of this
+-- kind, so nobody need read it all while everybody waits.
+alter table alerts
+    drop constraint alerts_kind_is_known,
+    add constraint alerts_kind_is_known check (kind in ('check', 'host', 'flood', 'cluster')) not valid;
+create unique index alerts_one_open_per_cluster on alerts (hostname) where kind = 'cluster' and closed_at is null;
+-- The list of what was unreachable, in the order of ids; of an expression that only lists ask for, as alerts_of_a_kind is.
+create index alerts_unreachable on alerts (alert_id) where kind || '' in ('host', 'cluster');
+
+-- A key may act for somebody whom another cluster knows: who that is, as it says.
+alter table audit add column on_behalf_of text;
+
+-- As before, and for clusters: of kind cluster, unreachable, of no role.
+create or replace function routed(alert alerts) returns table (channel text, why text) stable language sql as $$
+    with matching as (
+        select r.position, r.channels, r.continues from routes r
+        where matches_glob(alert.hostname, r.hosts)
+          and matches_glob(alert.check_name, r.checks)
+          and (r.roles is null or any_matches_glob((select h.roles from hosts h where h.host_id = alert.host_id), r.roles))
+          -- only checks of kind agent can make a host unreachable
+          and (r.kinds is null or matches_glob(case alert.kind when 'cluster' then 'cluster'
+                                               else coalesce((select k.kind from checks k where k.check_id = alert.check_id), 'agent') end, r.kinds))
+          and (r.priorities is null or alert.priority = any (r.priorities))
+          and (r.statuses is null or case when alert.kind in ('host', 'cluster') then 'unreachable'
+                                          else (array['ok', 'warning', 'critical', 'unknown'])[alert.status + 1] end = any (r.statuses))),
+    reached as (
+        select position, unnest(channels) as channel from matching m
+        where not exists (select from matching before where before.position < m.position and not before.continues))
+    select c.name, 'route ' || min(r.position) from channels c join reached r on r.channel = c.name where c.retired_at is null group by c.name
+    union all
+    select c.name, 'no routes: every channel' from channels c where c.retired_at is null and not exists (select from routes)
+$$;
+
+insert into duties (name, every_s) values ('clusters', 5);
