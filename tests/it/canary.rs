@@ -53,6 +53,11 @@ async fn no_secret_is_shown() {
     for channel in &channels {
         installation = channel.configure(installation, &mut environment);
     }
+    let clusters = [Way::Plain, Way::Environment, Way::File]
+        .map(|way| settings::Cluster::new(way, &receiver.url));
+    for cluster in &clusters {
+        installation = cluster.configure(installation, &mut environment);
+    }
     let environment: Vec<(&str, &str)> = environment
         .iter()
         .map(|(name, value)| (name.as_str(), value.as_str()))
@@ -63,6 +68,7 @@ async fn no_secret_is_shown() {
         .collect();
     // not the check key: workers show it to agents, who registered it or know it
     canaries.extend([API_KEY, REGISTER_KEY].map(str::to_owned));
+    canaries.extend(clusters.iter().map(|cluster| cluster.key.clone()));
 
     let agent = Agent::start(CHECK_KEY).await;
     agent.answer("check_a", 2, "CRITICAL - broken");
@@ -114,6 +120,28 @@ async fn no_secret_is_shown() {
         texts.push((arguments.join(" "), said));
     }
     texts.extend(answers(&api, pool).await);
+    // what another cluster says, who says all that it was told
+    for cluster in &clusters {
+        let id = &cluster.id;
+        for path in [
+            format!("/global/{id}/checks/state/alerting"),
+            format!("/global/{id}/checks/id/7"),
+            format!("/stats/{id}"),
+        ] {
+            // each of its answers
+            for _ in ANSWERS {
+                let (status, body) = api.get(&path).await;
+                texts.push((format!("GET {path}"), format!("{status} {body}")));
+            }
+        }
+        let path = format!("/global/{id}/checks/id/7/next");
+        for _ in ANSWERS {
+            let (status, body) = api.post(&path, &json!({"next": "now"})).await;
+            texts.push((format!("POST {path}"), format!("{status} {body}")));
+        }
+    }
+    let (_, known) = api.get("/global/clusters").await;
+    texts.push(("GET /global/clusters".to_owned(), known.to_string()));
     texts.extend(tables(pool).await);
     all.process.terminate(PATIENCE).await;
     texts.push(("the log".to_owned(), all.process.output()));
@@ -122,7 +150,12 @@ async fn no_secret_is_shown() {
     let (_, config) = &texts[1];
     assert!(config.contains("(hidden)"), "{config}");
     let said = receiver.heard();
-    for canary in channels.iter().flat_map(|channel| &channel.sent) {
+    let keys = clusters.iter().map(|cluster| &cluster.key);
+    for canary in channels
+        .iter()
+        .flat_map(|channel| &channel.sent)
+        .chain(keys)
+    {
         assert!(
             forms(canary).iter().any(|form| said.contains(form)),
             "{canary} was never sent"
@@ -183,6 +216,18 @@ async fn no_secret_is_shown_in_what_is_wrong() {
         ("config", good.replace("url =", "url = 1 #")),
         ("config", format!("api.api_key = ['{canary}']")),
         ("config", format!("api.api_key = {digits}")),
+        (
+            "config",
+            format!("[clusters.x]\nhost = 'http://h'\nkey = ['{canary}']"),
+        ),
+        (
+            "config",
+            format!("[clusters.x]\nhost = 'http://u:{canary}@h'\nkey = 'k'"),
+        ),
+        (
+            "config",
+            format!("[clusters.x]\nhost = 'http://h'\nkey = \"{canary}\\n\""),
+        ),
         ("config", format!("database.url = ['{canary}']")),
         (
             "doctor",
@@ -402,7 +447,7 @@ impl Echo {
             let status = StatusCode::from_u16(status).expect("it is one");
             (
                 status,
-                json!({"status": "invalid", "said": said}).to_string(),
+                json!({"status": "invalid", "said": said, "detail": said}).to_string(),
             )
         };
         let app = axum::Router::new().fallback(echo);

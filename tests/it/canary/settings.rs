@@ -262,6 +262,53 @@ impl Channel {
     }
 }
 
+/// Another cluster, whose key is set in one of the ways.
+pub(super) struct Cluster {
+    pub(super) id: String,
+    pub(super) key: String,
+    way: Way,
+    host: String,
+}
+
+impl Cluster {
+    pub(super) fn new(way: Way, url: &str) -> Self {
+        let id = format!("cluster{way:?}").to_lowercase();
+        Self {
+            key: canary(&id),
+            host: format!("{url}/{id}"),
+            way,
+            id,
+        }
+    }
+
+    pub(super) fn configure(
+        &self,
+        installation: Installation,
+        environment: &mut Vec<(String, String)>,
+    ) -> Installation {
+        let section = format!("clusters.{}", self.id);
+        let installation = installation
+            .set(&format!("{section}.host"), self.host.clone())
+            .set("api.cache_ttl", 0);
+        match self.way {
+            Way::Environment => {
+                let name = format!("STALKER__CLUSTERS__{}__KEY", self.id.to_uppercase());
+                environment.push((name, self.key.clone()));
+                installation
+            }
+            Way::File => {
+                let file = installation.home().join(format!("{}-key", self.id));
+                fs::write(&file, format!("{}\n", self.key)).expect("a file can be written");
+                let file = file.to_str().expect("temporary paths are text").to_owned();
+                installation.set(&format!("{section}.key_file"), file)
+            }
+            Way::Plain | Way::Refused => {
+                installation.set(&format!("{section}.key"), self.key.clone())
+            }
+        }
+    }
+}
+
 /// A text that stands nowhere else, of letters and digits only, whose beginning is its own too.
 pub(super) fn canary(of: &str) -> String {
     let of = of.replace('_', "");
