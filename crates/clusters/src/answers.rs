@@ -48,6 +48,14 @@ impl Checks {
         })
     }
 
+    /// The list in an answer of `/checks/host/{host}`.
+    ///
+    /// # Errors
+    /// If it has none.
+    pub fn of_host(reply: &Reply) -> Result<Self, String> {
+        Self::read(&reply.body, "checks").map_err(|why| shown(&why))
+    }
+
     /// A part of the list as JSON, without its brackets: at most `limit`, after the one with the id `after`, where ids are
     /// numbers.
     #[must_use]

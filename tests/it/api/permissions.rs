@@ -31,7 +31,7 @@ enum Admits {
 use Admits::*;
 
 /// The one table. A new operation without a row fails.
-const TABLE: [(&str, Admits); 74] = [
+const TABLE: [(&str, Admits); 75] = [
     ("list_alerts", ScopedViewer),
     ("get_alert", ScopedViewer),
     ("list_audit", Admin),
@@ -56,6 +56,7 @@ const TABLE: [(&str, Admits); 74] = [
     ("find_host", ScopedViewer),
     ("list_clusters", Viewer),
     ("list_cluster_checks_in_state", Viewer),
+    ("list_cluster_checks_of_host", Viewer),
     ("get_cluster_check", Viewer),
     ("delete_cluster_check", Admin),
     ("get_cluster_next_run", Viewer),

@@ -142,6 +142,11 @@ async fn what_is_done_there_is_in_both_audits_with_one_name() {
     }
     let (_, seen) = as_ann(Method::GET, check, None).await;
     assert_eq!(seen, west.api.read("/checks/id/17").await);
+    let path = "/checks/host/web1";
+    let (_, seen) = as_ann(Method::GET, &format!("/global/west{path}"), None).await;
+    assert_eq!(seen, west.api.read(path).await);
+    let (status, _) = as_ann(Method::GET, "/global/west/checks/host/nobody", None).await;
+    assert_eq!(status, StatusCode::NOT_FOUND);
     assert_eq!(as_ann(Method::DELETE, check, None).await, done);
     assert_eq!(west.api.get("/checks/id/17").await.0, StatusCode::NOT_FOUND);
     assert_eq!(

@@ -69,7 +69,7 @@ async fn a_check_is_owned_disowned_rechecked_suspended_and_resumed() {
 }
 
 #[tokio::test]
-async fn capitals_act_on_all_that_fails_of_the_host() {
+async fn capitals_act_on_all_of_the_host() {
     let site = Site::in_trouble().await;
     let mut terminal = site.open(24, 80).await;
     select(&mut terminal, "check_load").await;
@@ -92,9 +92,26 @@ async fn capitals_act_on_all_that_fails_of_the_host() {
     select(&mut terminal, "edge8").await;
     terminal.type_text("C");
     told(&terminal, "✔ edge8.example.net: to be rechecked now").await;
-    // well checks are none of this
+    // what is well is of the host too; nobody need own it
+    select(&mut terminal, "check_queue").await;
+    terminal.type_text("O");
+    told(&terminal, "✔ mail1.example.net: owned by ann").await;
     let smtp = site.check("mail1.example.net/check_smtp").await;
-    assert_eq!(smtp["suspended"], false);
+    assert_eq!(
+        (&smtp["owner"], &smtp["suspended"]),
+        (&json!(""), &json!(false))
+    );
+    terminal.type_text("P");
+    told(&terminal, "✔ mail1.example.net: 2 checks suspended").await;
+    let suspended = names(&site.api, "suspended", "mail1.example.net").await;
+    assert_eq!(suspended, ["check_queue", "check_smtp"]);
+    terminal.type_text("U");
+    told(&terminal, "✔ mail1.example.net: 2 checks resumed").await;
+    assert!(
+        names(&site.api, "suspended", "mail1.example.net")
+            .await
+            .is_empty()
+    );
 }
 
 #[tokio::test]

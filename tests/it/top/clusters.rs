@@ -100,6 +100,15 @@ async fn every_cluster_is_shown_for_itself_and_acted_on_through_ours() {
         "each key does one thing"
     );
 
+    // all of the host there, asked for by way of ours
+    terminal.type_text("P");
+    let is_said = |screen: &str| screen.contains("✔ west:shop1: 2 checks suspended");
+    terminal.wait_for("that both are suspended", is_said).await;
+    assert_eq!(
+        west.api.read("/checks/id/18").await["check"]["suspended"],
+        true
+    );
+
     // what the other cluster keeps for itself
     for key in ["n", "m"] {
         terminal.type_text(key);

@@ -35,7 +35,7 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
 
 /// Checks, in the order of their ids.
 #[derive(Serialize, ToSchema)]
-struct Checks {
+pub(super) struct Checks {
     /// Each with its present state.
     checks: Vec<Check>,
 }
@@ -152,7 +152,7 @@ async fn list_checks(
     security(("api_key" = [])),
     responses((status = 200, description = "Its checks, streamed", body = Checks), Unknown, Failures)
 )]
-async fn list_checks_of_host(
+pub(super) async fn list_checks_of_host(
     ScopedViewer(caller): ScopedViewer,
     State(app): State<App>,
     Path(host): Path<String>,

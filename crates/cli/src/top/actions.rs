@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::model::{Act, Call, Verb};
+use super::model::{Act, Call, Calls, Verb};
 use super::wire::Problem;
 use crate::client::escaped;
 
@@ -63,23 +63,46 @@ impl Deed {
         problems: &[Arc<Problem>],
     ) -> Act {
         let calls = problems.iter().map(|problem| {
-            let path = check_path(here, problem);
+            let path = check_path(here, &problem.cluster, &problem.id);
             self.call(&path, user)
         });
         Act {
             subject,
             done: self.done(user),
-            calls: calls.collect(),
+            calls: Calls::These(calls.collect()),
         }
+    }
+
+    /// Whether it can be done to checks that are well: of these nobody need take care.
+    pub(super) fn is_of_all(self) -> bool {
+        !matches!(self, Self::Own | Self::Disown)
+    }
+
+    /// Does it to all checks of a host, those that are well too.
+    pub(super) fn act_on_host(self, here: &str, user: &str, cluster: &str, host: &str) -> Act {
+        Act {
+            subject: host_subject(here, cluster, host),
+            done: self.done(user),
+            calls: Calls::OfHost {
+                prefix: prefix(here, cluster),
+                host: host.to_owned(),
+                deed: self,
+                user: user.to_owned(),
+            },
+        }
+    }
+
+    /// The calls for the checks of an answer.
+    pub(super) fn calls(self, prefix: &str, user: &str, answer: &Value) -> Vec<Call> {
+        let checks = answer["checks"].as_array().into_iter().flatten();
+        let ids = checks.filter_map(|check| check["id"].as_str());
+        ids.map(|id| self.call(&format!("{prefix}/checks/id/{}", escaped(id)), user))
+            .collect()
     }
 }
 
-fn check_path(here: &str, problem: &Problem) -> String {
-    format!(
-        "{}/checks/id/{}",
-        prefix(here, &problem.cluster),
-        escaped(&problem.id)
-    )
+fn check_path(here: &str, cluster: &str, id: &str) -> String {
+    format!("{}/checks/id/{}", prefix(here, cluster), escaped(id))
 }
 
 /// Removes a check with its state.
@@ -87,7 +110,7 @@ pub(super) fn remove_check(here: &str, problem: &Problem) -> Act {
     Act {
         subject: subject(here, problem),
         done: "removed".to_owned(),
-        calls: vec![delete(check_path(here, problem))],
+        calls: delete(check_path(here, &problem.cluster, &problem.id)),
     }
 }
 
@@ -96,20 +119,16 @@ pub(super) fn remove_host(here: &str, cluster: &str, host: &str) -> Act {
     Act {
         subject: host_subject(here, cluster, host),
         done: "removed, with all its checks".to_owned(),
-        calls: vec![delete(format!(
-            "{}/hosts/{}",
-            prefix(here, cluster),
-            escaped(host)
-        ))],
+        calls: delete(format!("{}/hosts/{}", prefix(here, cluster), escaped(host))),
     }
 }
 
-fn delete(path: String) -> Call {
-    Call {
+fn delete(path: String) -> Calls {
+    Calls::These(vec![Call {
         verb: Verb::Delete,
         path,
         body: Value::Null,
-    }
+    }])
 }
 
 /// Writes a note about a host of our own cluster.
@@ -117,11 +136,11 @@ pub(super) fn note(user: &str, host: &str, text: &str) -> Act {
     Act {
         subject: host.to_owned(),
         done: "noted".to_owned(),
-        calls: vec![Call {
+        calls: Calls::These(vec![Call {
             verb: Verb::Post,
             path: format!("/notes/{}", escaped(host)),
             body: json!({ "user": user, "note": text }),
-        }],
+        }]),
     }
 }
 
@@ -134,11 +153,11 @@ pub(super) fn maintain(host: &str, check: Option<&str>, lasts_s: i64, reason: &s
     Act {
         subject: check.map_or_else(|| host.to_owned(), |check| format!("{host}/{check}")),
         done: "in maintenance".to_owned(),
-        calls: vec![Call {
+        calls: Calls::These(vec![Call {
             verb: Verb::Post,
             path: "/maintenances".to_owned(),
             body,
-        }],
+        }]),
     }
 }
 

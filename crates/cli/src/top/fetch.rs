@@ -6,7 +6,7 @@ use serde_json::Value;
 use tokio::sync::mpsc::Sender;
 
 use super::actions;
-use super::model::{Act, Event, News, Request, Source, Topic, Trouble, Verb};
+use super::model::{Act, Call, Calls, Event, News, Request, Source, Topic, Trouble, Verb};
 use super::wire;
 use crate::client::{Client, escaped};
 use crate::failure::Failure;
@@ -133,41 +133,72 @@ fn unreadable(path: &str) -> Trouble {
 /// One call after the other: whoever acts on all of a host is not to overrun the server. Ends when it does not answer.
 async fn perform(client: &Client, act: Act, events: &Sender<Event>) -> Event {
     let (mut done, mut troubles, mut remark) = (0, Vec::new(), None);
-    for (n, call) in act.calls.iter().enumerate() {
+    let calls = calls(client, &act.calls).await.unwrap_or_else(|trouble| {
+        troubles.push(trouble);
+        Vec::new()
+    });
+    for (n, call) in calls.iter().enumerate() {
         if n > 0 {
             let progress = Event::Progress {
                 subject: act.subject.clone(),
                 done: n,
-                of: act.calls.len(),
+                of: calls.len(),
             };
             let _ = events.send(progress).await;
         }
-        let answer = tokio::time::timeout(PATIENCE, async {
+        let answer = in_time(async {
             match call.verb {
                 Verb::Post => client.post(&call.path, &call.body).await,
                 Verb::Delete => client.delete(&call.path).await,
             }
         });
-        let trouble = match answer.await {
-            Ok(Ok(answer)) => {
+        match answer.await {
+            Ok(answer) => {
                 done += 1;
                 remark = told(&answer);
-                continue;
             }
-            Ok(Err(failure)) => Trouble::from(failure),
-            Err(_) => too_slow(),
-        };
-        let is_lost = trouble.status.is_none();
-        troubles.push(trouble);
-        if is_lost {
-            break;
+            Err(trouble) => {
+                let is_lost = trouble.status.is_none();
+                troubles.push(trouble);
+                if is_lost {
+                    break;
+                }
+            }
         }
     }
     Event::Acted {
         act,
+        calls: calls.len(),
         done,
         troubles,
         remark,
+    }
+}
+
+/// The calls of an act; those for a host are known once its checks are.
+async fn calls(client: &Client, calls: &Calls) -> Result<Vec<Call>, Trouble> {
+    match calls {
+        Calls::These(calls) => Ok(calls.clone()),
+        Calls::OfHost {
+            prefix,
+            host,
+            deed,
+            user,
+        } => {
+            let path = format!("{prefix}/checks/host/{}", escaped(host));
+            let answer = in_time(client.get(&path)).await?;
+            if !answer["checks"].is_array() {
+                return Err(unreadable(&path));
+            }
+            Ok(deed.calls(prefix, user, &answer))
+        }
+    }
+}
+
+async fn in_time(answer: impl Future<Output = Result<Value, Failure>>) -> Result<Value, Trouble> {
+    match tokio::time::timeout(PATIENCE, answer).await {
+        Ok(answer) => Ok(answer?),
+        Err(_) => Err(too_slow()),
     }
 }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use super::actions::Deed;
 use super::input::Field;
 use super::rows::{Key, Rows, Sort};
 use super::wire::{Alerts, Entry, Problem};
@@ -141,14 +142,28 @@ pub(super) struct MaintenanceForm {
     pub(super) complaint: Option<String>,
 }
 
-/// Something to be done: one call for each check that it is done to.
+/// Something to be done.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Act {
     /// To what: `web1/check_load`, `web1`.
     pub(super) subject: String,
     /// What it is when it is done: `suspended`.
     pub(super) done: String,
-    pub(super) calls: Vec<Call>,
+    pub(super) calls: Calls,
+}
+
+/// The calls that do it, one for each check that it is done to.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Calls {
+    These(Vec<Call>),
+    /// For each check of a host, whatever its state: which they are is asked first.
+    OfHost {
+        /// The way to its cluster.
+        prefix: String,
+        host: String,
+        deed: Deed,
+        user: String,
+    },
 }
 
 /// A request that changes something.
@@ -220,7 +235,9 @@ pub(super) enum Event {
     },
     Acted {
         act: Act,
-        /// How many of its calls.
+        /// How many calls it had.
+        calls: usize,
+        /// How many of them were done.
         done: usize,
         /// Why the others were not.
         troubles: Vec<Trouble>,
@@ -255,6 +272,10 @@ pub(super) struct Model {
     pub(super) page: Page,
     pub(super) dialog: Option<Dialog>,
     pub(super) said: Option<Said>,
+    /// Acts that were begun, and of which nothing was heard yet.
+    pub(super) acts: usize,
+    /// Whoever wants to leave was told that they are not done.
+    pub(super) is_leaving: bool,
     pub(super) is_over: bool,
 }
 
@@ -285,6 +306,8 @@ impl Model {
             page: Page::List,
             dialog: None,
             said: None,
+            acts: 0,
+            is_leaving: false,
             is_over: false,
         }
     }

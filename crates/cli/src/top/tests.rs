@@ -8,7 +8,10 @@ use std::time::Duration;
 use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use serde_json::{Value, json};
 
-use super::model::{Act, Event, Model, News, Now, Request, Source, Tone, Trouble, Verb};
+use super::actions::Deed;
+use super::model::{
+    Act, Call, Calls, Event, Model, News, Now, Request, Source, Tone, Trouble, Verb,
+};
 use super::rows::{Key, Row};
 use super::wire;
 
@@ -83,6 +86,13 @@ fn trouble(status: Option<u16>) -> Trouble {
     Trouble {
         status,
         words: "no".to_owned(),
+    }
+}
+
+fn these(act: &Act) -> &[Call] {
+    match &act.calls {
+        Calls::These(calls) => calls,
+        Calls::OfHost { .. } => &[],
     }
 }
 
@@ -163,7 +173,7 @@ fn keys_become_calls() {
         let calls: Vec<_> = requests
             .iter()
             .filter_map(|request| match request {
-                Request::Do(act) => Some(&act.calls),
+                Request::Do(act) => Some(these(act)),
                 _ => None,
             })
             .flatten()
@@ -171,6 +181,60 @@ fn keys_become_calls() {
             .collect();
         assert_eq!(calls, expected, "{keys:?}");
     }
+}
+
+#[test]
+fn capitals_act_on_all_checks_of_a_host_those_that_are_well_too() {
+    for (key, deed) in [
+        ("C", Deed::Recheck),
+        ("P", Deed::Suspend),
+        ("U", Deed::Resume),
+    ] {
+        let mut story = Story::new();
+        story.told(&json!([check("1", "w/1", "a")]), None);
+        let requests = story.presses(key);
+        let is_of_host = |request: &Request| {
+            matches!(request, Request::Do(Act { calls: Calls::OfHost { prefix, host, deed: done, .. }, .. })
+                if prefix.is_empty() && host == "w/1" && *done == deed)
+        };
+        assert!(requests.iter().any(is_of_host), "{key}: {requests:?}");
+    }
+    let answer = json!({"checks": [{"id": "1"}, {"id": "a/2"}, {}]});
+    let calls = Deed::Recheck.calls("/global/west", "ann", &answer);
+    let paths: Vec<&str> = calls.iter().map(|call| call.path.as_str()).collect();
+    assert_eq!(
+        paths,
+        [
+            "/global/west/checks/id/1/next",
+            "/global/west/checks/id/a%2F2/next"
+        ]
+    );
+}
+
+#[test]
+fn whoever_leaves_while_something_is_done_says_so_twice() {
+    let mut story = Story::new();
+    story.told(&json!([check("1", "w/1", "a")]), None);
+    let requests = story.presses("C");
+    let act = requests.into_iter().find_map(|request| match request {
+        Request::Do(act) => Some(act),
+        _ => None,
+    });
+    story.presses("q");
+    assert!(!story.model.is_over);
+    let acted = |act| Event::Acted {
+        act,
+        calls: 2,
+        done: 2,
+        troubles: Vec::new(),
+        remark: None,
+    };
+    story.happens(acted(act.expect("it is begun")));
+    story.presses("C");
+    story.presses("q");
+    assert!(!story.model.is_over, "it is told of each");
+    story.presses("q");
+    assert!(story.model.is_over);
 }
 
 #[test]
@@ -183,11 +247,12 @@ fn a_source_is_asked_once_at_a_time_and_again_after_an_act() {
     let act = Act {
         subject: "w/a".to_owned(),
         done: "suspended".to_owned(),
-        calls: Vec::new(),
+        calls: Calls::These(Vec::new()),
     };
     // the answer had come at 60, and the next question went out with it
     let acted = Event::Acted {
         act,
+        calls: 1,
         done: 1,
         troubles: Vec::new(),
         remark: None,
@@ -301,7 +366,7 @@ fn clusters_come_and_go() {
     let requests = story.presses("p");
     let expected = "/global/west/checks/id/1/suspended";
     let is_west =
-        |request: &Request| matches!(request, Request::Do(act) if act.calls[0].path == expected);
+        |request: &Request| matches!(request, Request::Do(act) if these(act)[0].path == expected);
     assert!(requests.iter().any(is_west), "{requests:?}");
     story.happens(Event::Told(
         Source::Clusters,

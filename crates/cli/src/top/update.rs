@@ -49,10 +49,11 @@ impl Model {
             }
             Event::Acted {
                 act,
+                calls,
                 done,
                 troubles,
                 remark,
-            } => self.acted(&act, done, &troubles, remark.as_deref()),
+            } => self.acted(&act, calls, done, &troubles, remark.as_deref()),
         };
         self.scroll_to_selection();
         requests.extend(self.due());

@@ -9,16 +9,18 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::super::Success;
-use super::super::checks::{self, NextRun, OneCheck, Suspension};
+use super::super::checks::{self, Checks, NextRun, OneCheck, Suspension};
 use super::super::owners::{self, Owner};
 use super::remote::{self, Wanted, act};
 use crate::App;
 use crate::access::{Admin, Caller, Operator, ScopedOperator, ScopedViewer, Viewer};
 use crate::error::{Elsewhere, Error, Failures, Unknown};
-use crate::extract::{Body, Path};
+use crate::extract::{Body, Path, Query};
+use crate::list::Part;
 
 pub(crate) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new()
+        .routes(routes!(list_cluster_checks_of_host))
         .routes(routes!(get_cluster_check, delete_cluster_check))
         .routes(routes!(get_cluster_next_run, set_cluster_next_run))
         .routes(routes!(get_cluster_suspension, set_cluster_suspension))
@@ -27,6 +29,34 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
             set_cluster_owner,
             delete_cluster_owner
         ))
+}
+
+/// The checks of a host of a cluster
+///
+/// Asked for anew each time. Needs access viewer.
+#[utoipa::path(
+    get,
+    path = "/global/{cluster}/checks/host/{host}",
+    tag = "cluster",
+    params(
+        ("cluster" = String, Path, description = "Id of the cluster", example = "here"),
+        ("host" = String, Path, description = "Name or address of the host", example = "web1"),
+        Part,
+    ),
+    security(("api_key" = [])),
+    responses((status = 200, description = "Its checks", body = Checks), Unknown, Elsewhere, Failures)
+)]
+async fn list_cluster_checks_of_host(
+    Viewer(caller): Viewer,
+    State(app): State<App>,
+    Path((cluster, host)): Path<(String, String)>,
+    Query(part): Query<Part>,
+) -> Result<Response, Error> {
+    if cluster == app.config.cluster_id {
+        let (caller, host) = (ScopedViewer(caller), Path(host));
+        return checks::list_checks_of_host(caller, State(app), host, Query(part)).await;
+    }
+    remote::checks_of_host(&app, &cluster, &host, part).await
 }
 
 /// A check of any cluster, as it is now.

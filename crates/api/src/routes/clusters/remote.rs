@@ -7,7 +7,7 @@ use axum::response::{IntoResponse, Response};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
 use serde_json::Value;
-use stalker_clusters::{Cluster, Failure, Reply, refusal};
+use stalker_clusters::{Checks, Cluster, Failure, Reply, refusal};
 use stalker_db::audit::Deed;
 use tracing::error;
 
@@ -15,6 +15,7 @@ use super::super::Success;
 use crate::App;
 use crate::access::Caller;
 use crate::error::Error;
+use crate::list::Part;
 
 /// All but what RFC 3986 leaves alone.
 const ESCAPED: AsciiSet = NON_ALPHANUMERIC
@@ -57,19 +58,38 @@ pub(super) fn nothing_known(cluster: &str, why: Option<&str>) -> Error {
     Error::Elsewhere(format!("cluster {cluster} cannot be reached: {why}"))
 }
 
+/// The checks of a host of another cluster, as they are now.
+pub(super) async fn checks_of_host(
+    app: &App,
+    cluster: &str,
+    host: &str,
+    which: Part,
+) -> Result<Response, Error> {
+    let reply = ask(app, cluster, &format!("/checks/host/{}", part(host)?)).await?;
+    let checks = Checks::of_host(&reply).map_err(|why| unreadable(cluster, &why))?;
+    let around = [r#"{"checks":["#, "]}"].map(str::to_owned);
+    Ok(super::send(around, &checks, which))
+}
+
 /// One check of another cluster, as it is now.
 pub(super) async fn check(app: &App, cluster: &str, id: &str) -> Result<Response, Error> {
-    let path = format!("/checks/id/{}", part(id)?);
-    let reply = named(app, cluster)?.ask(&path).await;
-    let reply = judged(
-        cluster,
-        reply.map_err(|failure| unanswered(cluster, failure))?,
-    )?;
-    let check = stalker_clusters::check(&reply).map_err(|why| {
-        Error::Elsewhere(format!("what cluster {cluster} says cannot be read: {why}"))
-    })?;
+    let reply = ask(app, cluster, &format!("/checks/id/{}", part(id)?)).await?;
+    let check = stalker_clusters::check(&reply).map_err(|why| unreadable(cluster, &why))?;
     let json = [(header::CONTENT_TYPE, "application/json")];
     Ok((json, format!("{{\"check\":{check}}}")).into_response())
+}
+
+/// A good answer, asked for just now.
+async fn ask(app: &App, cluster: &str, path: &str) -> Result<Reply, Error> {
+    let reply = named(app, cluster)?.ask(path).await;
+    judged(
+        cluster,
+        reply.map_err(|failure| unanswered(cluster, failure))?,
+    )
+}
+
+fn unreadable(cluster: &str, why: &str) -> Error {
+    Error::Elsewhere(format!("what cluster {cluster} says cannot be read: {why}"))
 }
 
 /// Has something done, and writes it down, also if whoever wanted it does not wait for the answer.

@@ -46,7 +46,7 @@ impl Model {
         let has_control = key.modifiers.contains(KeyModifiers::CONTROL);
         match key.code {
             KeyCode::Char('c') if has_control => {
-                self.is_over = true;
+                self.leave();
                 return Vec::new();
             }
             KeyCode::Char('l') if has_control => return vec![Request::Redraw],
@@ -78,7 +78,7 @@ impl Model {
             KeyCode::Char('k') | KeyCode::Up | KeyCode::BackTab => self.go_up(1),
             KeyCode::Char('g') | KeyCode::Home => self.go_up(last),
             KeyCode::Char('G') | KeyCode::End => self.go_down(last),
-            KeyCode::Char('q') => self.is_over = true,
+            KeyCode::Char('q') => self.leave(),
             KeyCode::Char('r') => self.refresh_all(),
             KeyCode::Char('s') => {
                 self.sort = self.sort.next();
@@ -101,6 +101,19 @@ impl Model {
             _ => {}
         }
         Vec::new()
+    }
+
+    /// Ends it; while something is being done, only whoever says so twice: what has not begun would not be done.
+    fn leave(&mut self) {
+        if self.acts == 0 || self.is_leaving {
+            self.is_over = true;
+            return;
+        }
+        self.is_leaving = true;
+        self.say(
+            Tone::Underway,
+            "not everything is done yet; the same key again leaves all the same",
+        );
     }
 
     /// Opens what is selected.
@@ -271,6 +284,10 @@ impl Model {
                 actions::subject(&self.here, problem),
                 vec![Arc::clone(problem)],
             ),
+            Target::Host(cluster, host) if deed.is_of_all() => {
+                let act = deed.act_on_host(&self.here, &self.user, cluster, host);
+                return self.start(act);
+            }
             Target::Host(cluster, host) => (
                 actions::host_subject(&self.here, cluster, host),
                 self.problems_of(cluster, host),
@@ -289,6 +306,7 @@ impl Model {
 
     /// Tells that it is being done, and has it done.
     pub(super) fn start(&mut self, act: Act) -> Vec<Request> {
+        self.acts += 1;
         self.say(Tone::Underway, format!("{}: …", act.subject));
         vec![Request::Do(act)]
     }

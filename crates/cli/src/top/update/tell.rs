@@ -87,16 +87,19 @@ impl Model {
     pub(super) fn acted(
         &mut self,
         act: &Act,
+        calls: usize,
         done: usize,
         troubles: &[Trouble],
         remark: Option<&str>,
     ) -> Vec<Request> {
+        self.acts = self.acts.saturating_sub(1);
+        self.is_leaving &= self.acts > 0;
         let Act {
             subject,
             done: what,
-            calls,
+            ..
         } = act;
-        let many = match calls.len() {
+        let many = match calls {
             1 => String::new(),
             n => format!("{n} checks "),
         };
@@ -106,7 +109,7 @@ impl Model {
                 self.say(Tone::Good, format!("{subject}: {many}{what}{remark}"));
             }
             Some(trouble) => {
-                let not = match (calls.len(), trouble.status) {
+                let not = match (calls, trouble.status) {
                     (1, Some(_)) => "refused".to_owned(),
                     (1, None) => "not done".to_owned(),
                     (n, _) => format!("only {done} of {n} {what}"),

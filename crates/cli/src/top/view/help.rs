@@ -42,7 +42,10 @@ const SHEET: &[(&str, &str)] = &[
     ("s", "sort by time, host, state, cluster"),
     ("r", "refresh now"),
     ("q", "back; quit"),
-    ("", "acting; a capital: on all that fails on its host"),
+    (
+        "",
+        "acting; a capital: on all of its host (O, D: on what fails)",
+    ),
     ("o O", "own: you take care of it, nobody is told again"),
     ("d D", "disown"),
     ("c C", "check again now"),
