@@ -97,8 +97,8 @@ fn is_harmless(name: &str) -> bool {
 fn asked(ask: impl AsyncFnOnce(&Client) -> Option<Vec<String>>) -> Vec<String> {
     let answer = || {
         let server = ServerArgs {
-            context: typed_context(),
-            url: None,
+            context: typed("--context"),
+            url: typed("--url"),
             ca_file: None,
             timeout: 1,
         };
@@ -116,15 +116,44 @@ fn asked(ask: impl AsyncFnOnce(&Client) -> Option<Vec<String>>) -> Vec<String> {
     answer().unwrap_or_default()
 }
 
-/// The context that the line names, if it does.
-fn typed_context() -> Option<String> {
-    let mut words = env::args_os().skip_while(|word| word != "--context");
-    words.nth(1)?.into_string().ok()
+/// What the line says of this option, if it does: `--url URL` or `--url=URL`.
+fn typed(option: &str) -> Option<String> {
+    value_of(
+        option,
+        env::args_os().filter_map(|word| word.into_string().ok()),
+    )
+}
+
+fn value_of(option: &str, mut words: impl Iterator<Item = String>) -> Option<String> {
+    while let Some(word) = words.next() {
+        match word.strip_prefix(option) {
+            // bash takes = for a word of its own
+            Some("") => return words.find(|word| word != "="),
+            Some(rest) if rest.starts_with('=') => return Some(rest[1..].to_owned()),
+            _ => {}
+        }
+    }
+    None
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_server_is_the_one_that_the_line_names() {
+        for (line, expected) in [
+            ("stalker checks list", None),
+            ("stalker --url http://a checks list", Some("http://a")),
+            ("stalker checks list --url=http://a", Some("http://a")),
+            ("stalker checks list --url = http://a", Some("http://a")),
+            ("stalker checks list --urls http://a", None),
+            ("stalker checks list --url", None),
+        ] {
+            let words = line.split(' ').map(str::to_owned);
+            assert_eq!(value_of("--url", words).as_deref(), expected, "{line}");
+        }
+    }
 
     #[test]
     fn only_what_a_shell_takes_for_a_name_is_offered() {

@@ -123,6 +123,13 @@ fn complain(failure: &Failure) -> ExitCode {
 async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
     let look = || Look::of_output(arguments.color);
     if let Command::Top(top) = &arguments.command {
+        let is_asked = arguments.watch.is_some() || arguments.check;
+        if is_asked || arguments.output != Form::default() {
+            return Err(
+                Failure::usage("the full screen takes no --watch, --check or --output")
+                    .hint("`stalker alerts list` and `stalker checks list` do"),
+            );
+        }
         return top.run(&arguments.server, look().is_coloured).await;
     }
     let mut is_first = true;

@@ -21,6 +21,8 @@ pub(crate) use configuration::{configured, is_of_this_folder};
 #[command(
     name = "stalker-client",
     infer_long_args = true,
+    // of an option that is given twice, the last one
+    args_override_self = true,
     disable_version_flag = true
 )]
 struct Options {

@@ -299,7 +299,7 @@ impl Answer {
         };
         match form {
             Form::Json => serde_json::to_string_pretty(document)
-                .map(|text| format!("{text}\n"))
+                .map(|text| format!("{}\n", escaped(&text)))
                 .map_err(|error| unwritable(&error)),
             Form::Yaml => yaml_serde::to_string(document).map_err(|error| unwritable(&error)),
             Form::Table | Form::Wide => Ok(match self {
@@ -334,13 +334,34 @@ impl Text {
     }
 }
 
+/// JSON in which what could steer a terminal stands as its escape: to whoever reads JSON it is the same.
+fn escaped(json: &str) -> String {
+    let mut text = String::with_capacity(json.len());
+    for c in json.chars() {
+        match c {
+            // between the values; within them it is escaped already
+            '\n' => text.push(c),
+            c if is_steering(c) => {
+                let _ = write!(text, "\\u{:04x}", u32::from(c));
+            }
+            c => text.push(c),
+        }
+    }
+    text
+}
+
+/// What moves the cursor, rings the bell, or turns the direction of writing around.
+fn is_steering(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
 /// What came from a host must not move the cursor, ring the bell or look like another line.
 pub(crate) fn printable(text: &str) -> String {
     text.chars()
         .map(|c| match c {
             '\n' | '\t' => ' ',
-            // also what turns the direction of writing around
-            c if c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}') => '\u{fffd}',
+            c if is_steering(c) => '\u{fffd}',
             c => c,
         })
         .collect()

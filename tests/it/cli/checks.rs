@@ -65,6 +65,26 @@ async fn checks_are_run_suspended_and_owned() {
     desk.shows("checks_are_run_suspended_and_owned");
 }
 
+/// Names may hold what divides them: then nobody guesses which is meant.
+#[tokio::test]
+async fn a_name_that_can_be_meant_in_two_ways_is_not_guessed() {
+    let scene = Scene::new().await;
+    for (host, check) in [("a", "b:c"), ("a:b", "c")] {
+        scene
+            .api
+            .register_simulated(&scene.agent, host, &[check], 86_400)
+            .await;
+    }
+    let said = scene.desk.runs_quietly("stalker checks run a:b:c").await;
+    assert_eq!(said.code, 2, "{said:?}");
+    assert!(
+        said.err.contains("a:b:c is more than one check") && said.err.contains("(a:b)"),
+        "{said:?}"
+    );
+    let said = scene.desk.runs_quietly("stalker checks run a/b:c").await;
+    assert_eq!(said.code, 0, "{said:?}");
+}
+
 #[tokio::test]
 async fn one_that_fails_does_not_keep_the_others() {
     let scene = Scene::new().await;

@@ -3,6 +3,7 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 
+use serde_json::json;
 use stalker_tests::server::API_KEY;
 
 use super::{Desk, Scene};
@@ -108,6 +109,24 @@ async fn a_key_is_verified_before_it_is_kept() {
     fs::write(desk.home().join(FILE), "current = 'a'\nkey = \n").expect("it can be written");
     desk.runs("stalker hosts list").await;
     desk.shows("a_key_is_verified_before_it_is_kept");
+}
+
+/// A key for some hosts sees these, and opens a context as any other does.
+#[tokio::test]
+async fn a_key_for_some_hosts_is_a_key() {
+    let scene = Scene::new().await;
+    let key = json!({"name": "web", "access": "viewer", "scope": ["simulated"]});
+    let (_, made) = scene.api.post("/keys", &key).await;
+    let key = made["key"].as_str().expect("it is shown once");
+    let desk = Desk::new();
+    let login = format!("stalker login {} --key-stdin <<<{key}", scene.api.url);
+    for line in [login.as_str(), "stalker checks list --limit 1"] {
+        let said = desk.runs_quietly(line).await;
+        assert_eq!(said.code, 0, "{line}: {said:?}");
+    }
+    let said = desk.runs_quietly("stalker stats").await;
+    assert_eq!(said.code, 3, "{said:?}");
+    assert!(said.err.contains("limited to roles"), "{said:?}");
 }
 
 #[tokio::test]

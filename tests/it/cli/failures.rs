@@ -65,6 +65,9 @@ async fn a_command_line_is_wrong() {
         "stalker hosts list --url nonsense",
         "stalker hosts list --context nope",
         "stalker hosts list --ca-file nowhere",
+        "stalker top --watch",
+        "stalker top --output json",
+        "stalkly --check",
     ] {
         let said = desk.runs(line).await;
         assert_eq!(said.code, 2, "{line}: {said:?}");

@@ -39,7 +39,7 @@ async fn an_answer_has_the_form_that_was_asked_for() {
 #[tokio::test]
 async fn what_a_host_says_cannot_steer_a_terminal() {
     let scene = Scene::new().await;
-    let evil = "OK \u{1b}[2J\u{7}\u{202e}gnp";
+    let evil = "OK \u{1b}[2J\u{7}\u{202e}gnp \u{9b}2J";
     scene.becomes("web1", "check_load", 0, evil).await;
     for (line, is_shown) in [
         ("stalker checks list", true),
@@ -55,8 +55,25 @@ async fn what_a_host_says_cannot_steer_a_terminal() {
         assert!(!text.contains(is_evil), "{line}: {text:?}");
         assert_eq!(text.contains('\u{fffd}'), is_shown, "{line}: {text:?}");
     }
-    let said = scene.desk.runs_quietly("stalker checks list -o json").await;
-    assert!(!said.out.contains('\u{1b}'), "JSON escapes it");
+    for form in ["json", "yaml"] {
+        let line = format!("stalker checks list -o {form}");
+        let said = scene.desk.runs_quietly(&line).await;
+        let is_evil = |c: char| c.is_control() && c != '\n';
+        assert!(
+            !said.out.contains(is_evil),
+            "{form} escapes it: {}",
+            said.out
+        );
+        if form == "json" {
+            assert!(!said.out.contains('\u{202e}'), "{}", said.out);
+            let document: serde_json::Value = serde_json::from_str(&said.out).expect("JSON");
+            let checks = document["checks"].as_array().expect("a list");
+            assert!(
+                checks.iter().any(|check| check["out"] == evil),
+                "{document}"
+            );
+        }
+    }
 }
 
 #[tokio::test]

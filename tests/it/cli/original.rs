@@ -218,7 +218,13 @@ async fn histories_and_notes_are_printed() {
 async fn checks_and_hosts_are_removed() {
     let scene = Scene::new().await;
     let desk = desk_with_file(&scene.api.url);
-    prints(&desk, "stalker-client --remove-check 3", &["3 deleted."]).await;
+    // of an option that is given twice, the last one
+    prints(
+        &desk,
+        "stalker-client --remove-check 2 --remove-check 3",
+        &["3 deleted."],
+    )
+    .await;
     let question = "Ok to remove all these checks? [y/n] ";
     let looked_up = [
         "Looking up checks for web1...",

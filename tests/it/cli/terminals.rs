@@ -43,6 +43,23 @@ async fn colours_are_for_terminals() {
     assert!(said.out.contains("\u{1b}["), "{said:?}");
 }
 
+/// What could not be written was not shown: a script that keeps it must know.
+#[tokio::test]
+async fn a_full_disk_is_told() {
+    let scene = Scene::new().await;
+    for line in [
+        "stalker checks list >/dev/full",
+        "stalker checks list -o json >/dev/full",
+    ] {
+        let said = scene.desk.runs_quietly(line).await;
+        assert_ne!(said.code, 0, "{line}: {said:?}");
+        assert!(said.err.contains("No space left"), "{line}: {said:?}");
+    }
+    // a reader that has seen enough is no failure
+    let line = "set -o pipefail; stalker checks list -o json | true";
+    assert_eq!(scene.desk.runs_quietly(line).await.code, 0);
+}
+
 #[tokio::test]
 async fn a_list_is_as_wide_as_the_terminal() {
     let scene = Scene::new().await;
