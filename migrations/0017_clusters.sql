@@ -6,25 +6,28 @@ set local lock_timeout = '10s';
 -- The configured clusters, as a scheduler found them. Their keys stay in configuration.
 create table clusters (
     cluster       text primary key,
-    host          text not null,
     -- when it was last asked; one that nobody asks any more is not configured any more
     asked_at      timestamptz not null default now(),
-    -- when it last answered, whatever it said
+    -- when it last answered as one of its kind, even if only to refuse our key
     answered_at   timestamptz,
-    -- since when it does not answer; null while it does
+    -- since when it does not; null while it does
     failing_since timestamptz,
-    -- why the last question was not answered as it should be: it may also be that our key is refused
+    -- what was wrong with the last answer, or that there was none
     error         text
 ) with (fillfactor = 50);
 
--- The alert of a cluster that cannot be reached: its hostname is the cluster's id. Nothing that is there already is of this
--- kind, so nobody need read it all while everybody waits.
-alter table alerts
-    drop constraint alerts_kind_is_known,
-    add constraint alerts_kind_is_known check (kind in ('check', 'host', 'flood', 'cluster')) not valid;
+-- The alert of a cluster that cannot be reached: its hostname is the cluster's id. Indexes first: they are made while others may
+-- read, and what follows lets nobody.
 create unique index alerts_one_open_per_cluster on alerts (hostname) where kind = 'cluster' and closed_at is null;
 -- The list of what was unreachable, in the order of ids; of an expression that only lists ask for, as alerts_of_a_kind is.
 create index alerts_unreachable on alerts (alert_id) where kind || '' in ('host', 'cluster');
+-- Nothing that is there already is of this kind, so nobody need read it all. It stands alone: a scheduler of before, which would
+-- count it towards floods, is refused.
+alter table alerts
+    drop constraint alerts_kind_is_known,
+    add constraint alerts_kind_is_known check (kind in ('check', 'host', 'flood', 'cluster')) not valid,
+    add constraint alerts_cluster_stands_alone check (
+        kind <> 'cluster' or (hostname <> '' and parent_id is null and counted_at is null and host_id is null and check_id is null)) not valid;
 
 -- A key may act for somebody whom another cluster knows: who that is, as it says.
 alter table audit add column on_behalf_of text;
@@ -48,6 +51,32 @@ create or replace function routed(alert alerts) returns table (channel text, why
     select c.name, 'route ' || min(r.position) from channels c join reached r on r.channel = c.name where c.retired_at is null group by c.name
     union all
     select c.name, 'no routes: every channel' from channels c where c.retired_at is null and not exists (select from routes)
+$$;
+
+-- As before, but that a cluster's id is a host's name to maintenances.
+create or replace function suppression_of(alert alerts) returns table (reason text) stable language sql as $$
+    select case
+        when alert.priority = 0 then 'priority 0'
+        when alert.parent_id is not null then 'flood'
+        when alert.host_id is not null
+             and exists (select from maintenances m where m.ends_at > now() and m.starts_at <= now())
+             and exists (select from hosts h cross join lateral maintenances_at(now(), alert.hostname, h.roles, alert.check_name) m where h.host_id = alert.host_id)
+            then 'maintenance'
+        when alert.kind = 'cluster' and exists (select from maintenances_at(now(), alert.hostname, null, '')) then 'maintenance'
+        when alert.kind = 'check' then (
+            select case
+                when s.flap_until > now() and not alert.is_of_flapping then 'flapping'
+                when s.unreachable then 'unreachable'
+                when s.suspended or s.resumed then 'suspended'
+            end
+            from check_state s where s.check_id = alert.check_id)
+        when alert.kind = 'host' and not alert.is_of_flapping
+             and exists (select from hosts h where h.host_id = alert.host_id and h.flap_until > now())
+            then 'flapping'
+        -- a burst that healed before anybody was told of it
+        when alert.kind = 'flood' and not exists (select from alerts m where m.parent_id = alert.alert_id and m.closed_at is null)
+            then 'recovered'
+    end
 $$;
 
 insert into duties (name, every_s) values ('clusters', 5);

@@ -328,19 +328,29 @@ impl IntoResponses for Unknown {
     }
 }
 
-/// In the description: how another cluster can fail.
+/// In the description: nothing is known of another cluster.
 pub(crate) struct Elsewhere;
 
 impl IntoResponses for Elsewhere {
     fn responses() -> BTreeMap<String, RefOr<Described>> {
+        let away = "The other cluster cannot be reached, or is out of order";
+        [("502".to_owned(), described(away))].into()
+    }
+}
+
+/// In the description: how something can fail that another cluster is to do.
+pub(crate) struct DoneElsewhere;
+
+impl IntoResponses for DoneElsewhere {
+    fn responses() -> BTreeMap<String, RefOr<Described>> {
         [
             (
                 "502",
-                "The other cluster cannot be reached, or is out of order",
+                "The other cluster cannot be reached, or is something else: nothing was done",
             ),
             (
                 "504",
-                "The other cluster did not answer in time: it may have been done",
+                "The other cluster was asked, and did not answer in order or in time: it may have been done",
             ),
         ]
         .map(|(status, description)| (status.to_owned(), described(description)))

@@ -108,6 +108,17 @@ pub async fn run(
         .await
         .inspect_err(|error| warn!(%error, "api.api_key cannot be used until the database answers and is migrated"))
         .is_ok();
+    for cluster in config
+        .clusters
+        .iter()
+        .filter(|cluster| cluster.is_overheard())
+    {
+        warn!(
+            cluster = cluster.id(),
+            "clusters.{}.host begins with http://: whoever is on the way there can read the key; https:// would not show it",
+            cluster.id()
+        );
+    }
     info!(%address, "the API listens");
     listening(address);
     passwords::prepare().await;

@@ -292,6 +292,14 @@ impl Client {
                 _ => self.unintelligible(&format!("it answers {status}")),
             };
         };
+        if path.starts_with("/global/") && matches!(status.as_u16(), 403 | 404) {
+            // said by the other cluster, of a key and of things that are not ours
+            let failure = Failure::refused(status.as_u16(), detail);
+            return match detail.contains("does not let our key") {
+                true => failure.hint("an admin of this server can give it a key with more access, by clusters.ID.key"),
+                false => failure,
+            };
+        }
         if matches!(status.as_u16(), 502 | 504) {
             // our server is there, another cluster is not
             return Failure::unreachable(detail)

@@ -1,7 +1,9 @@
 //! What clusters say, read so that both kinds are understood: ours, of any version, and the original's, whose shapes differ
 //! in small things. What is as we say it is passed on as it came.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use bytes::Bytes;
 use serde::Deserialize;
@@ -19,89 +21,106 @@ const SHOWN: usize = 300;
 pub struct Checks {
     /// As JSON, without the brackets.
     entries: Bytes,
+    /// Where each of them stands, with its id if that is a number, in their order.
+    places: Vec<(Option<i64>, Range<usize>)>,
 }
 
 impl Checks {
     /// The list of this state in an answer of `/checks/state/{state}`.
-    pub(crate) fn read(body: &[u8], state: &str) -> Result<Self, String> {
-        let mut answer: BTreeMap<String, &RawValue> =
-            serde_json::from_slice(body).map_err(|error| error.to_string())?;
-        let list = answer
-            .remove(state)
-            .ok_or_else(|| format!("it has no {state:?}"))?;
-        let entries: Vec<&RawValue> = serde_json::from_str(list.get())
-            .map_err(|error| format!("{state:?} is no list: {error}"))?;
-        let is_ours = |entry: &&RawValue| serde_json::from_str::<Check>(entry.get()).is_ok();
-        if entries.iter().all(is_ours) {
-            let inner = list
-                .get()
-                .strip_prefix('[')
-                .and_then(|list| list.strip_suffix(']'));
-            return Ok(Self {
-                entries: Bytes::copy_from_slice(inner.unwrap_or_default().as_bytes()),
-            });
-        }
-        let translated = entries.iter().map(|entry| translated(entry));
-        let translated = translated.collect::<Result<Vec<_>, _>>()?;
-        Ok(Self {
-            entries: translated.join(",").into(),
-        })
+    pub(crate) async fn read(body: Vec<u8>, state: &'static str) -> Result<Self, String> {
+        // ten thousand checks are worth a thread of their own
+        let reading = tokio::task::spawn_blocking(move || Self::find(&body, state));
+        let read = reading.await.unwrap_or_else(|error| Err(error.to_string()));
+        read.map_err(|why| shown(&format!("its list cannot be read: {why}")))
     }
 
     /// The list in an answer of `/checks/host/{host}`.
     ///
     /// # Errors
     /// If it has none.
-    pub fn of_host(reply: &Reply) -> Result<Self, String> {
-        Self::read(&reply.body, "checks").map_err(|why| shown(&why))
+    pub async fn of_host(reply: Reply) -> Result<Self, String> {
+        Self::read(reply.body, "checks").await
+    }
+
+    fn find(body: &[u8], field: &str) -> Result<Self, String> {
+        let mut answer: BTreeMap<String, &RawValue> =
+            serde_json::from_slice(body).map_err(|error| error.to_string())?;
+        let list = answer
+            .remove(field)
+            .ok_or_else(|| format!("it has no {field:?}"))?;
+        let list: Vec<&RawValue> = serde_json::from_str(list.get())
+            .map_err(|error| format!("{field:?} is no list: {error}"))?;
+        let mut checks = Vec::with_capacity(list.len());
+        for entry in list {
+            checks.push(read_entry(entry)?);
+        }
+        // as lists of ours are, so that what comes after an id is found
+        if checks.iter().all(|(id, _)| id.is_some()) {
+            checks.sort_by_key(|(id, _)| *id);
+        }
+        let mut entries = Vec::with_capacity(body.len());
+        let mut places = Vec::with_capacity(checks.len());
+        for (id, check) in checks {
+            if !entries.is_empty() {
+                entries.push(b',');
+            }
+            let begin = entries.len();
+            entries.extend_from_slice(check.as_bytes());
+            places.push((id, begin..entries.len()));
+        }
+        Ok(Self {
+            entries: entries.into(),
+            places,
+        })
     }
 
     /// A part of the list as JSON, without its brackets: at most `limit`, after the one with the id `after`, where ids are
     /// numbers.
     #[must_use]
     pub fn part(&self, limit: Option<u32>, after: Option<i64>) -> Bytes {
-        if limit.is_none() && after.is_none() {
-            return self.entries.clone();
+        let comes_after =
+            |(id, _): &(Option<i64>, _)| after.is_none_or(|after| id.is_none_or(|id| id > after));
+        let first = self.places.iter().position(comes_after);
+        let places = first.map_or(&[][..], |first| &self.places[first..]);
+        let wanted = limit.map_or(usize::MAX, |limit| limit as usize);
+        let places = &places[..places.len().min(wanted)];
+        match (places.first(), places.last()) {
+            (Some((_, first)), Some((_, last))) => self.entries.slice(first.start..last.end),
+            _ => Bytes::new(),
         }
-        let list = [&b"["[..], &self.entries, b"]"].concat();
-        let entries: Vec<&RawValue> = serde_json::from_slice(&list).unwrap_or_default();
-        let comes_after = |entry: &&RawValue| {
-            let id = serde_json::from_str::<Identified>(entry.get()).ok();
-            let id = id.and_then(|entry| entry.id.parse::<i64>().ok());
-            after.is_none_or(|after| id.is_none_or(|id| id > after))
-        };
-        let limit = limit.map_or(usize::MAX, |limit| limit as usize);
-        let part = entries.into_iter().filter(comes_after).take(limit);
-        let part: Vec<&str> = part.map(RawValue::get).collect();
-        part.join(",").into()
     }
 }
 
-#[derive(Deserialize)]
-struct Identified {
-    id: String,
+/// An entry as ours are, and its id if that is a number.
+fn read_entry(entry: &RawValue) -> Result<(Option<i64>, Cow<'_, str>), String> {
+    let (id, text) = match serde_json::from_str::<Check>(entry.get()) {
+        Ok(check) => (check.id, Cow::Borrowed(entry.get())),
+        Err(_) => {
+            let check = translated(entry)?;
+            let text = serde_json::to_string(&check).map_err(|error| error.to_string())?;
+            (check.id, Cow::Owned(text))
+        }
+    };
+    Ok((id.parse().ok(), text))
 }
 
 /// One check of an answer of `/checks/id/{id}`, as JSON.
 ///
 /// # Errors
 /// If there is none.
-pub fn check(reply: &Reply) -> Result<Box<RawValue>, String> {
-    read_check(reply).map_err(|why| shown(&why))
+pub fn check(reply: &Reply) -> Result<String, String> {
+    let read = || {
+        let answer: BTreeMap<String, &RawValue> =
+            serde_json::from_slice(&reply.body).map_err(|error| error.to_string())?;
+        let check = answer.get("check").ok_or("it has no \"check\"")?;
+        let (_, text) = read_entry(check)?;
+        Ok(text.into_owned())
+    };
+    read().map_err(|why: String| shown(&why))
 }
 
-fn read_check(reply: &Reply) -> Result<Box<RawValue>, String> {
-    let answer: BTreeMap<String, &RawValue> =
-        serde_json::from_slice(&reply.body).map_err(|error| error.to_string())?;
-    let check = answer.get("check").ok_or("it has no \"check\"")?;
-    RawValue::from_string(translated(check)?).map_err(|error| error.to_string())
-}
-
-/// A check as ours are, whoever's it is: what the original does not say is what says nothing.
-fn translated(entry: &RawValue) -> Result<String, String> {
-    if serde_json::from_str::<Check>(entry.get()).is_ok() {
-        return Ok(entry.get().to_owned());
-    }
+/// A check as ours are, of one that is not: what the original does not say is what says nothing.
+fn translated(entry: &RawValue) -> Result<Check, String> {
     let check: Map<String, Value> = serde_json::from_str(entry.get())
         .map_err(|error| format!("it holds something that is no check: {error}"))?;
     let text = |name: &str| match check.get(name) {
@@ -123,7 +142,7 @@ fn translated(entry: &RawValue) -> Result<String, String> {
     };
     let known = ["ok", "warning", "critical", "unknown"];
     let said = text("state");
-    let check = Check {
+    Ok(Check {
         id: text(id),
         hostname: text("hostname"),
         ip: text("ip"),
@@ -154,8 +173,7 @@ fn translated(entry: &RawValue) -> Result<String, String> {
             .and_then(Value::as_f64)
             .unwrap_or(0.0),
         stale: is("stale"),
-    };
-    serde_json::to_string(&check).map_err(|error| error.to_string())
+    })
 }
 
 /// A cluster in numbers. The original counts six of them; what it cannot count is `None`.
@@ -169,6 +187,10 @@ pub struct Numbers {
 impl Numbers {
     /// The numbers in an answer of `/stats`: those of `id`, or the only ones.
     pub(crate) fn read(body: &[u8], id: &str) -> Result<Self, String> {
+        Self::find(body, id).map_err(|why| shown(&format!("its numbers cannot be read: {why}")))
+    }
+
+    fn find(body: &[u8], id: &str) -> Result<Self, String> {
         let answer: BTreeMap<String, BTreeMap<String, Value>> =
             serde_json::from_slice(body).map_err(|error| error.to_string())?;
         let of = match answer.keys().next() {
@@ -199,16 +221,34 @@ pub(crate) fn shown(text: &str) -> String {
     line.take(SHOWN).collect()
 }
 
-/// Why a cluster refused, in its own words if it has some.
+/// Whether it says that something was done: both kinds do.
 #[must_use]
-pub fn refusal(reply: &Reply) -> String {
+pub fn is_done(reply: &Reply) -> Option<bool> {
+    #[derive(Deserialize)]
+    struct Done {
+        success: bool,
+    }
+    let done = serde_json::from_slice::<Done>(&reply.body).ok()?;
+    Some(done.success)
+}
+
+/// Why a cluster refused, in its own words, if it has some.
+#[must_use]
+pub fn words(reply: &Reply) -> Option<String> {
     #[derive(Deserialize)]
     struct Problem {
         detail: String,
     }
+    let problem = serde_json::from_slice::<Problem>(&reply.body).ok()?;
+    Some(shown(&problem.detail))
+}
+
+/// Why a cluster refused: its words, if it has some, and the status.
+#[must_use]
+pub fn refusal(reply: &Reply) -> String {
     let status = format!("HTTP {}", reply.status.as_u16());
-    match serde_json::from_slice::<Problem>(&reply.body) {
-        Ok(Problem { detail }) => format!("{} ({status})", shown(&detail)),
-        Err(_) => status,
+    match words(reply) {
+        Some(words) => format!("{words} ({status})"),
+        None => status,
     }
 }

@@ -1,6 +1,8 @@
 //! One other cluster: where it is, what opens it, and what it said last.
 
 use std::error::Error as _;
+use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
@@ -16,21 +18,34 @@ use crate::kept::{Kept, Look};
 /// Says for whom a cluster acts at another one: a name there, and the cluster, as in `ann@east`. Whoever has the key may say
 /// anything: it is a note for people who ask later, and opens nothing.
 pub const ON_BEHALF_OF_HEADER: &str = "x-on-behalf-of";
-/// Bytes of an answer that are read: 30,000 failing checks.
-const LONGEST_ANSWER: usize = 16 * 1024 * 1024;
+/// Bytes of a list that are read: 30,000 failing checks.
+const LONGEST_LIST: usize = 16 * 1024 * 1024;
+/// Bytes of any other answer.
+const LONGEST_ANSWER: usize = 64 * 1024;
+/// The most that a cluster is waited for to see whether it is there: a scheduler that waits does nothing else.
+const REACH_TIMEOUT: Duration = Duration::from_secs(5);
+/// A kept connection that is not used is closed before a server of ours would: what is asked meanwhile would be lost.
+const IDLE: Duration = Duration::from_secs(7);
+/// A shorter key may stand in an answer by chance.
+const TELLING: usize = 12;
 /// The lists that are kept.
 const STATES: [&str; 4] = ["alerting", "pending", "in_maintenance", "suspended"];
 
 /// Another cluster.
 pub struct Cluster {
+    wire: Arc<Wire>,
+    ttl: Duration,
+    lists: [Kept<Checks>; STATES.len()],
+    numbers: Kept<Numbers>,
+}
+
+/// How it is called.
+struct Wire {
     id: String,
     host: String,
     key: HeaderValue,
     http: Client,
     timeout: Duration,
-    ttl: Duration,
-    lists: [Kept<Checks>; STATES.len()],
-    numbers: Kept<Numbers>,
 }
 
 /// What a cluster said.
@@ -38,7 +53,7 @@ pub struct Cluster {
 pub struct Reply {
     /// The HTTP status.
     pub status: StatusCode,
-    /// The body, at most 16 MiB.
+    /// The body, whole.
     pub body: Vec<u8>,
 }
 
@@ -52,7 +67,9 @@ pub enum Failure {
 }
 
 impl Failure {
-    fn words(self) -> String {
+    /// What happened.
+    #[must_use]
+    pub fn why(self) -> String {
         match self {
             Self::Unreached(why) | Self::Unanswered(why) => why,
         }
@@ -72,8 +89,10 @@ impl Cluster {
             .context("key is empty, or has characters that no key has")?;
         key.set_sensitive(true);
         let mut http = Client::builder()
-            .connect_timeout(timeout)
+            // sooner than all of it, so that it is known whether anything was asked
+            .connect_timeout(timeout * 3 / 4)
             .timeout(timeout)
+            .pool_idle_timeout(IDLE)
             // a key is shown to the cluster that it was given for, and to no other
             .redirect(reqwest::redirect::Policy::none());
         if let Some(file) = &config.ca_file {
@@ -90,11 +109,13 @@ impl Cluster {
                 .fold(http, reqwest::ClientBuilder::add_root_certificate);
         }
         Ok(Self {
-            id: id.to_owned(),
-            host: host(&config.host)?,
-            key,
-            http: http.build()?,
-            timeout,
+            wire: Arc::new(Wire {
+                id: id.to_owned(),
+                host: host(&config.host)?,
+                key,
+                http: http.build()?,
+                timeout,
+            }),
             ttl,
             lists: Default::default(),
             numbers: Kept::default(),
@@ -104,70 +125,81 @@ impl Cluster {
     /// Its id, which is meant to be what it calls itself.
     #[must_use]
     pub fn id(&self) -> &str {
-        &self.id
+        &self.wire.id
     }
 
     /// Its URL, without a slash at the end.
     #[must_use]
     pub fn host(&self) -> &str {
-        &self.host
+        &self.wire.host
+    }
+
+    /// Whether its key can be read on the way there.
+    #[must_use]
+    pub fn is_overheard(&self) -> bool {
+        let url = Url::parse(&self.wire.host).ok();
+        let name = url.as_ref().and_then(Url::host_str).unwrap_or_default();
+        let address = name.trim_matches(['[', ']']).parse::<IpAddr>();
+        let is_here = name == "localhost" || address.is_ok_and(|address| address.is_loopback());
+        self.wire.host.starts_with("http://") && !is_here
     }
 
     /// Its checks in a state of the API's path, as far as they are known. `None` if there is no such state.
     pub async fn checks(&self, state: &str) -> Option<Look<Checks>> {
-        let of_state = STATES.iter().position(|known| *known == state)?;
-        let ask = async || {
-            let body = self.get(&format!("/checks/state/{state}")).await?;
-            Checks::read(&body, state)
-                .map_err(|why| shown(&format!("its list cannot be read: {why}")))
+        let at = STATES.iter().position(|known| *known == state)?;
+        let state = STATES[at];
+        let ask = || {
+            let wire = Arc::clone(&self.wire);
+            async move {
+                let path = format!("/checks/state/{state}");
+                let body = wire.get(&path, LONGEST_LIST).await?;
+                Checks::read(body, state).await
+            }
         };
-        Some(
-            self.lists[of_state]
-                .look(self.ttl, self.patience(), ask)
-                .await,
-        )
+        Some(self.lists[at].look(self.ttl, self.patience(), ask).await)
     }
 
     /// Its numbers, as far as they are known.
     pub async fn numbers(&self) -> Look<Numbers> {
-        let ask = async || {
-            let body = self.get("/stats").await?;
-            Numbers::read(&body, &self.id)
-                .map_err(|why| shown(&format!("its numbers cannot be read: {why}")))
+        let ask = || {
+            let wire = Arc::clone(&self.wire);
+            async move {
+                let body = wire.get("/stats", LONGEST_ANSWER).await?;
+                Numbers::read(&body, &wire.id)
+            }
         };
         self.numbers.look(self.ttl, self.patience(), ask).await
     }
 
-    /// Whether it answers, asked just now. What it says is another question: a reply that refuses our key is one.
+    /// Whether it is there, asked just now: it answers as one of its kind, even if only to refuse our key. Gives what people
+    /// should know of its answer.
     ///
     /// # Errors
-    /// Why it counts as not reached: no answer, or one that says that it is out of order.
-    pub async fn reach(&self) -> Result<Reply, String> {
-        let reply = self.send(Method::GET, "/stats", None, None).await;
-        let reply = reply.map_err(Failure::words)?;
-        if reply.status.is_server_error() {
-            return Err(format!("it answers HTTP {}", reply.status.as_u16()));
+    /// Why it counts as not reached.
+    pub async fn reach(&self) -> Result<Option<String>, String> {
+        let reply = self
+            .wire
+            .send(Method::GET, "/stats", None, None, LONGEST_ANSWER);
+        let reply = tokio::time::timeout(REACH_TIMEOUT, reply).await;
+        let reply = reply.unwrap_or_else(|_| Err(Failure::Unanswered(late(REACH_TIMEOUT))));
+        let reply = reply.map_err(Failure::why)?;
+        match reply.status {
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::TOO_MANY_REQUESTS => {
+                return Ok(accepted(&reply).err());
+            }
+            _ => accepted(&reply)?,
         }
-        Ok(reply)
-    }
-
-    /// What is wrong with a reply of [`Cluster::reach`], if people should know.
-    #[must_use]
-    pub fn trouble(&self, reply: &Reply) -> Option<String> {
-        if let Err(why) = accepted(reply) {
-            return Some(why);
-        }
-        match Numbers::read(&reply.body, &self.id) {
-            Ok(numbers) if numbers.of == self.id => None,
-            Ok(numbers) => Some(shown(&format!(
+        let numbers = Numbers::read(&reply.body, &self.wire.id)?;
+        let is_called_so = numbers.of == self.wire.id;
+        Ok((!is_called_so).then(|| {
+            shown(&format!(
                 "call it what it calls itself, so that everybody who sees it means the same: {:?}",
                 numbers.of
-            ))),
-            Err(why) => Some(shown(&format!("its numbers cannot be read: {why}"))),
-        }
+            ))
+        }))
     }
 
-    /// Lets it do something for somebody of ours. Afterwards what is kept of it is asked for anew.
+    /// Lets it do something for somebody of ours. What is kept of it is asked for anew afterwards.
     ///
     /// # Errors
     /// If it does not answer.
@@ -178,11 +210,12 @@ impl Cluster {
         body: Option<&Value>,
         on_behalf_of: &str,
     ) -> Result<Reply, Failure> {
-        let reply = self.send(method, path, body, Some(on_behalf_of)).await;
-        for list in &self.lists {
-            list.expire().await;
-        }
-        self.numbers.expire().await;
+        let reply = self
+            .wire
+            .send(method, path, body, Some(on_behalf_of), LONGEST_ANSWER);
+        let reply = reply.await;
+        self.lists.iter().for_each(Kept::expire);
+        self.numbers.expire();
         reply
     }
 
@@ -191,12 +224,32 @@ impl Cluster {
     /// # Errors
     /// If it does not answer.
     pub async fn ask(&self, path: &str) -> Result<Reply, Failure> {
-        self.send(Method::GET, path, None, None).await
+        self.wire
+            .send(Method::GET, path, None, None, LONGEST_ANSWER)
+            .await
     }
 
+    /// As [`Cluster::ask`], where a list is expected.
+    ///
+    /// # Errors
+    /// If it does not answer.
+    pub async fn list(&self, path: &str) -> Result<Reply, Failure> {
+        self.wire
+            .send(Method::GET, path, None, None, LONGEST_LIST)
+            .await
+    }
+
+    /// After how long a question that failed is asked again.
+    fn patience(&self) -> Duration {
+        self.wire.timeout.min(self.ttl)
+    }
+}
+
+impl Wire {
     /// The body of a good answer, or why there is none.
-    async fn get(&self, path: &str) -> Result<Vec<u8>, String> {
-        let reply = self.ask(path).await.map_err(Failure::words)?;
+    async fn get(&self, path: &str, longest: usize) -> Result<Vec<u8>, String> {
+        let reply = self.send(Method::GET, path, None, None, longest).await;
+        let reply = reply.map_err(Failure::why)?;
         accepted(&reply)?;
         Ok(reply.body)
     }
@@ -207,6 +260,7 @@ impl Cluster {
         path: &str,
         body: Option<&Value>,
         on_behalf_of: Option<&str>,
+        longest: usize,
     ) -> Result<Reply, Failure> {
         let mut request = self
             .http
@@ -218,25 +272,22 @@ impl Cluster {
         if let Some(name) = on_behalf_of.and_then(header) {
             request = request.header(HeaderName::from_static(ON_BEHALF_OF_HEADER), name);
         }
-        let mut response = request.send().await.map_err(|error| self.failure(&error))?;
+        let failure = |error| self.failure(&error);
+        let mut response = request.send().await.map_err(failure)?;
         let status = response.status();
         let mut body = Vec::new();
-        while let Some(piece) = response
-            .chunk()
-            .await
-            .map_err(|error| self.failure(&error))?
-        {
-            if body.len() + piece.len() > LONGEST_ANSWER {
+        while let Some(piece) = response.chunk().await.map_err(failure)? {
+            if body.len() + piece.len() > longest {
                 return Err(Failure::Unanswered(format!(
-                    "its answer is longer than {} MiB",
-                    LONGEST_ANSWER / 1024 / 1024
+                    "its answer is longer than {} KiB",
+                    longest / 1024
                 )));
             }
             body.extend_from_slice(&piece);
         }
         // whoever looks at another cluster is not to learn what opens it
         let key = self.key.as_bytes();
-        if body.windows(key.len()).any(|part| part == key) {
+        if key.len() >= TELLING && memchr::memmem::find(&body, key).is_some() {
             return Err(Failure::Unanswered(
                 "its answer holds our key, and is not shown".to_owned(),
             ));
@@ -246,16 +297,19 @@ impl Cluster {
 
     /// In words that say what happened, without the URL.
     fn failure(&self, error: &reqwest::Error) -> Failure {
-        let why = if error.is_timeout() {
-            format!("no answer within {} s", self.timeout.as_secs())
-        } else {
-            let mut cause: &dyn std::error::Error = error;
-            while let Some(deeper) = cause.source() {
-                cause = deeper;
-            }
-            match error.source() {
-                Some(_) => cause.to_string(),
-                None => "the request could not be made".to_owned(),
+        let why = match (error.is_timeout(), error.is_connect()) {
+            (true, true) => format!("no connection within {:?}", self.timeout * 3 / 4),
+            (true, false) => late(self.timeout),
+            (false, _) => {
+                let mut cause: &dyn std::error::Error = error;
+                while let Some(deeper) = cause.source() {
+                    cause = deeper;
+                }
+                match error.source() {
+                    // a certificate may hold any number of names
+                    Some(_) => shown(&cause.to_string()),
+                    None => "the request could not be made".to_owned(),
+                }
             }
         };
         if error.is_connect() || error.is_builder() {
@@ -264,11 +318,10 @@ impl Cluster {
             Failure::Unanswered(why)
         }
     }
+}
 
-    /// After how long a question that failed is asked again.
-    fn patience(&self) -> Duration {
-        self.timeout.min(self.ttl)
-    }
+fn late(timeout: Duration) -> String {
+    format!("no answer within {timeout:?}")
 }
 
 /// Whether a reply is what was asked for; else what it is, in its own words too.
@@ -279,7 +332,7 @@ fn accepted(reply: &Reply) -> Result<(), String> {
             "it does not let our key do this: {}",
             answers::refusal(reply)
         )),
-        _ => Err(answers::refusal(reply)),
+        _ => Err(format!("it answers: {}", answers::refusal(reply))),
     }
 }
 

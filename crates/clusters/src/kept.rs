@@ -1,13 +1,22 @@
 //! What a cluster said last: asked for once, however many want to know; and kept for when it does not answer.
 
-use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use tokio::sync::Mutex;
+use futures::FutureExt as _;
+use futures::future::{BoxFuture, Shared};
 
-/// An answer that is kept.
+/// An answer that is kept. Copies are the same.
 #[derive(Debug)]
 pub(crate) struct Kept<T> {
+    inner: Arc<Inner<T>>,
+}
+
+#[derive(Debug)]
+struct Inner<T> {
+    /// Of what is true there: what was asked for in an earlier one is not true any more.
+    generation: AtomicU64,
     slot: Mutex<Slot<T>>,
 }
 
@@ -15,9 +24,18 @@ pub(crate) struct Kept<T> {
 struct Slot<T> {
     /// The last good answer, and when it was asked for.
     good: Option<(Arc<T>, Instant)>,
-    /// When the last question ended, however it did.
-    ended_at: Option<Instant>,
-    /// Why the last question had no good answer.
+    /// How the last question ended.
+    ended: Option<Ended>,
+    /// The question that is being asked.
+    asking: Option<Shared<BoxFuture<'static, ()>>>,
+}
+
+#[derive(Debug, Clone)]
+struct Ended {
+    at: Instant,
+    /// Of when it was asked.
+    generation: u64,
+    /// Why it had no good answer.
     error: Option<Arc<str>>,
 }
 
@@ -33,148 +51,241 @@ pub struct Look<T> {
 impl<T> Default for Kept<T> {
     fn default() -> Self {
         Self {
-            slot: Mutex::new(Slot {
-                good: None,
-                ended_at: None,
-                error: None,
+            inner: Arc::new(Inner {
+                generation: AtomicU64::new(0),
+                slot: Mutex::new(Slot {
+                    good: None,
+                    ended: None,
+                    asking: None,
+                }),
             }),
         }
     }
 }
 
-impl<T> Kept<T> {
+impl<T: Send + Sync + 'static> Kept<T> {
     /// What is known, asked for by `ask` if it is older than `ttl`; if the last question failed, than `patience`. Whoever
-    /// comes while somebody asks waits for that answer, and asks nothing.
-    pub(crate) async fn look(
+    /// comes while something is asked waits for that answer. The question goes on when whoever asked it goes away.
+    pub(crate) async fn look<Answer>(
         &self,
         ttl: Duration,
         patience: Duration,
-        ask: impl AsyncFnOnce() -> Result<T, String>,
-    ) -> Look<T> {
+        ask: impl Fn() -> Answer,
+    ) -> Look<T>
+    where
+        Answer: Future<Output = Result<T, String>> + Send + 'static,
+    {
         let came_at = Instant::now();
-        let mut slot = self.slot.lock().await;
-        let good_for = match slot.error {
-            None => ttl,
-            Some(_) => patience,
-        };
-        let is_known = slot
-            .ended_at
-            .is_some_and(|ended_at| ended_at >= came_at || ended_at.elapsed() < good_for);
-        if !is_known {
-            let asked_at = Instant::now();
-            // if whoever asks goes away, the next one asks
-            match ask().await {
-                Ok(answer) => {
-                    slot.good = Some((Arc::new(answer), asked_at));
-                    slot.error = None;
+        loop {
+            let asking = {
+                let mut slot = self.inner.lock();
+                match &slot.asking {
+                    Some(asking) => asking.clone(),
+                    None if self.inner.is_known(&slot, came_at, ttl, patience) => {
+                        return slot.shown();
+                    }
+                    None => {
+                        let asking = self.inner.clone().begin(ask());
+                        slot.asking = Some(asking.clone());
+                        asking
+                    }
                 }
-                Err(error) => slot.error = Some(error.into()),
-            }
-            slot.ended_at = Some(Instant::now());
-        }
-        let good = slot.good.as_ref();
-        Look {
-            good: good.map(|(answer, asked_at)| (Arc::clone(answer), asked_at.elapsed())),
-            error: slot.error.clone(),
+            };
+            asking.await;
         }
     }
 
-    /// What is known is not true any more, though it may still be the last that is known.
-    pub(crate) async fn expire(&self) {
-        self.slot.lock().await.ended_at = None;
+    /// What is known is not true any more, though it may still be the last that is known. Waits for nobody.
+    pub(crate) fn expire(&self) {
+        self.inner.generation.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+impl<T: Send + Sync + 'static> Inner<T> {
+    fn lock(&self) -> MutexGuard<'_, Slot<T>> {
+        self.slot.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn is_known(
+        &self,
+        slot: &Slot<T>,
+        came_at: Instant,
+        ttl: Duration,
+        patience: Duration,
+    ) -> bool {
+        let generation = self.generation.load(Ordering::SeqCst);
+        slot.ended.as_ref().is_some_and(|ended| {
+            let good_for = match ended.error {
+                None => ttl,
+                Some(_) => patience,
+            };
+            ended.generation == generation && (ended.at >= came_at || ended.at.elapsed() < good_for)
+        })
+    }
+
+    /// Asks, whoever waits for it.
+    fn begin(
+        self: Arc<Self>,
+        answer: impl Future<Output = Result<T, String>> + Send + 'static,
+    ) -> Shared<BoxFuture<'static, ()>> {
+        let generation = self.generation.load(Ordering::SeqCst);
+        let asked_at = Instant::now();
+        let asking = tokio::spawn(answer);
+        let settled = tokio::spawn(async move {
+            let answer = asking.await;
+            let answer = answer.unwrap_or_else(|_| Err("it could not be asked".to_owned()));
+            let mut slot = self.lock();
+            let error = match answer {
+                Ok(answer) => {
+                    slot.good = Some((Arc::new(answer), asked_at));
+                    None
+                }
+                Err(error) => Some(error.into()),
+            };
+            slot.ended = Some(Ended {
+                at: Instant::now(),
+                generation,
+                error,
+            });
+            slot.asking = None;
+        });
+        settled.map(drop).boxed().shared()
+    }
+}
+
+impl<T> Slot<T> {
+    fn shown(&self) -> Look<T> {
+        let good = self.good.as_ref();
+        Look {
+            good: good.map(|(answer, asked_at)| (Arc::clone(answer), asked_at.elapsed())),
+            error: self.ended.as_ref().and_then(|ended| ended.error.clone()),
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::{AtomicU32, Ordering};
+    use std::sync::atomic::AtomicU32;
 
-    use tokio::sync::{Barrier, Notify};
+    use futures::future::{join_all, pending};
+    use tokio::sync::Semaphore;
 
     use super::*;
 
     const LONG: Duration = Duration::from_secs(3600);
 
+    /// A question that counts how often it is asked, and is answered when the test says so.
+    #[derive(Default)]
+    struct Asked {
+        times: AtomicU32,
+        answers: Option<Semaphore>,
+    }
+
     #[tokio::test]
-    async fn many_who_come_while_one_asks_ask_nothing_even_if_nothing_is_kept() {
+    async fn many_who_come_while_it_is_asked_ask_nothing_even_if_nothing_is_kept() {
         for fails in [false, true] {
-            let (kept, asked) = (Arc::new(Kept::default()), Arc::new(AtomicU32::new(0)));
-            let (all_here, answered) = (Arc::new(Barrier::new(101)), Arc::new(Notify::new()));
-            let looks: Vec<_> = (0..100)
-                .map(|_| {
-                    let (kept, asked) = (Arc::clone(&kept), Arc::clone(&asked));
-                    let (all_here, answered) = (Arc::clone(&all_here), Arc::clone(&answered));
-                    tokio::spawn(async move {
-                        let look = kept.look(Duration::ZERO, Duration::ZERO, async || {
-                            asked.fetch_add(1, Ordering::Relaxed);
-                            answered.notified().await;
-                            if fails { Err("away".to_owned()) } else { Ok(7) }
-                        });
-                        tokio::join!(look, all_here.wait()).0
-                    })
-                })
-                .collect();
-            // each has begun to look by then
-            all_here.wait().await;
-            answered.notify_one();
+            let kept = Kept::default();
+            let asked = Arc::new(Asked {
+                answers: Some(Semaphore::new(0)),
+                ..Asked::default()
+            });
+            let ask = || {
+                let asked = Arc::clone(&asked);
+                async move {
+                    asked.times.fetch_add(1, Ordering::SeqCst);
+                    let answers = asked.answers.as_ref().expect("it is given");
+                    answers.acquire().await.expect("it is open").forget();
+                    if fails { Err("away".to_owned()) } else { Ok(7) }
+                }
+            };
+            let looks = (0..100).map(|_| kept.look(Duration::ZERO, Duration::ZERO, ask));
+            let answer = async {
+                // each has begun to look by then, for they are polled in their order
+                tokio::task::yield_now().await;
+                let answers = asked.answers.as_ref().expect("it is given");
+                answers.add_permits(1);
+            };
+            let (looks, ()) = tokio::join!(join_all(looks), answer);
             for look in looks {
-                let look = look.await.expect("it does not panic");
                 assert_eq!(look.good.is_none(), fails);
                 assert_eq!(look.error.is_some(), fails);
             }
-            assert_eq!(asked.load(Ordering::Relaxed), 1);
+            assert_eq!(asked.times.load(Ordering::SeqCst), 1);
         }
+    }
+
+    /// The number of an answer, and why there is no newer one.
+    async fn told(
+        kept: &Kept<u32>,
+        patience: Duration,
+        answer: Result<u32, &'static str>,
+    ) -> (Option<u32>, Option<String>) {
+        let ask = || async move { answer.map_err(str::to_owned) };
+        let look = kept.look(LONG, patience, ask).await;
+        let error = look.error.map(|error| error.to_string());
+        (look.good.map(|(n, _)| *n), error)
     }
 
     #[tokio::test]
     async fn the_last_good_answer_is_kept() {
         let kept = Kept::default();
-        let told = |look: Look<u32>| {
-            (
-                look.good.map(|(n, _)| *n),
-                look.error.map(|e| e.to_string()),
-            )
+        let away = || Some("away".to_owned());
+        let now = Duration::ZERO;
+        assert_eq!(told(&kept, now, Err("away")).await, (None, away()));
+        assert_eq!(told(&kept, now, Ok(1)).await, (Some(1), None));
+        let still = told(&kept, now, Ok(2)).await;
+        assert_eq!(still, (Some(1), None), "it is good for an hour");
+        kept.expire();
+        assert_eq!(told(&kept, LONG, Err("away")).await, (Some(1), away()));
+        let still = told(&kept, LONG, Ok(3)).await;
+        assert_eq!(still, (Some(1), away()), "not asked again yet");
+        assert_eq!(told(&kept, now, Ok(4)).await, (Some(4), None));
+    }
+
+    /// What was asked before something was changed may not know of it.
+    #[tokio::test]
+    async fn an_answer_from_before_a_change_is_not_taken_for_one_from_after() {
+        let kept = Arc::new(Kept::default());
+        let answers = Arc::new(Semaphore::new(0));
+        let times = Arc::new(AtomicU32::new(0));
+        let look = async || {
+            let ask = || {
+                let (answers, times) = (Arc::clone(&answers), Arc::clone(&times));
+                async move {
+                    let n = times.fetch_add(1, Ordering::SeqCst);
+                    answers.acquire().await.expect("it is open").forget();
+                    Ok(n)
+                }
+            };
+            kept.look(LONG, LONG, ask).await.good.map(|(n, _)| *n)
         };
-        let away = || Err("away".to_owned());
-        assert_eq!(
-            told(kept.look(LONG, Duration::ZERO, async || away()).await),
-            (None, Some("away".to_owned()))
-        );
-        assert_eq!(
-            told(kept.look(LONG, Duration::ZERO, async || Ok(1)).await),
-            (Some(1), None)
-        );
-        assert_eq!(
-            told(kept.look(LONG, Duration::ZERO, async || Ok(2)).await),
-            (Some(1), None),
-            "it is good for an hour"
-        );
-        kept.expire().await;
-        assert_eq!(
-            told(kept.look(LONG, LONG, async || away()).await),
-            (Some(1), Some("away".to_owned()))
-        );
-        assert_eq!(
-            told(kept.look(LONG, LONG, async || Ok(3)).await),
-            (Some(1), Some("away".to_owned())),
-            "not asked again yet"
-        );
-        assert_eq!(
-            told(kept.look(LONG, Duration::ZERO, async || Ok(4)).await),
-            (Some(4), None)
-        );
+        let change = async {
+            tokio::task::yield_now().await;
+            kept.expire();
+            answers.add_permits(2);
+            look().await
+        };
+        let (_, after) = tokio::join!(look(), change);
+        assert_eq!(after, Some(1));
     }
 
     #[tokio::test]
-    async fn whoever_asks_may_go_away() {
+    async fn whoever_asks_may_go_away_and_a_question_that_breaks_is_asked_again() {
         let kept: Kept<u32> = Kept::default();
-        let gone = kept.look(LONG, LONG, std::future::pending);
-        assert!(
-            tokio::time::timeout(Duration::from_millis(10), gone)
-                .await
-                .is_err()
+        let gone = kept.look(LONG, LONG, || async { Ok(5) });
+        assert!(gone.now_or_never().is_none(), "it is asked by another task");
+        let look = kept.look(LONG, LONG, pending).await;
+        assert_eq!(
+            look.good.map(|(n, _)| *n),
+            Some(5),
+            "it was asked all the same"
         );
-        let look = kept.look(LONG, LONG, async || Ok(5)).await;
-        assert_eq!(look.good.map(|(n, _)| *n), Some(5));
+        kept.expire();
+        let broken = kept.look(LONG, Duration::ZERO, || async { panic!("a test") });
+        let broken = broken.await;
+        assert_eq!(broken.good.map(|(n, _)| *n), Some(5));
+        assert_eq!(broken.error.as_deref(), Some("it could not be asked"));
+        let look = kept.look(LONG, Duration::ZERO, || async { Ok(6) }).await;
+        assert_eq!(look.good.map(|(n, _)| *n), Some(6));
     }
 }

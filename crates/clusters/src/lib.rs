@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 
-pub use answers::{Checks, Numbers, check, refusal};
+pub use answers::{Checks, Numbers, check, is_done, refusal, words};
 pub use cluster::{Cluster, Failure, ON_BEHALF_OF_HEADER, Reply};
 pub use kept::Look;
 

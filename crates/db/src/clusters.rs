@@ -12,11 +12,9 @@ use crate::routes;
 pub struct Observation {
     /// Its id.
     pub cluster: String,
-    /// Its URL.
-    pub host: String,
-    /// It answered, whatever it said.
+    /// It answered as one of its kind, even if only to refuse our key.
     pub is_reached: bool,
-    /// What was wrong: why it was not reached, or that it refuses our key.
+    /// What was wrong: why it was not reached, or with what it said.
     pub error: Option<String>,
 }
 
@@ -49,14 +47,20 @@ pub struct Changes {
 pub async fn list(pool: &PgPool) -> sqlx::Result<Vec<Cluster>> {
     sqlx::query_as!(
         Cluster,
-        "select cluster, answered_at, failing_since, error from clusters order by cluster"
+        r#"
+        select cluster, answered_at, failing_since,
+               case when asked_at < now() - interval '1 min' then 'no scheduler has asked it since ' || utc(asked_at) else error end as error
+        from clusters order by cluster
+        "#
     )
     .fetch_all(pool)
     .await
 }
 
-/// Writes down how clusters were found. One that has not been reached for `down_after_s` seconds has an open alert; one that
-/// was reached, or that no scheduler has asked for ten minutes, has none.
+/// Writes down how clusters were found. One that has not been reached for `down_after_s` seconds, and was asked all the time, has
+/// an open alert; one that was reached, or that no scheduler has asked for ten minutes, has none.
+///
+/// Locks, in this order: rows of `clusters`, which nothing else writes; alerts; notifications.
 ///
 /// # Errors
 /// If the database does not answer; nothing is changed then.
@@ -91,28 +95,31 @@ pub async fn observe(
     })
 }
 
-/// In the order of their ids. What is not configured any more is forgotten once nobody asks it.
+/// In the order of their ids, so that two schedulers do not wait for each other. What is not configured any more is forgotten
+/// once nobody asks it.
 async fn note(conn: &mut PgConnection, observations: &[Observation]) -> sqlx::Result<()> {
-    let mut observations: Vec<&Observation> = observations.iter().collect();
-    observations.sort_by(|a, b| a.cluster.cmp(&b.cluster));
-    for seen in observations {
-        sqlx::query!(
-            r#"
-            insert into clusters as c (cluster, host, answered_at, failing_since, error)
-            values ($1, $2, case when $3 then now() end, case when $3 then null else now() end, $4)
-            on conflict (cluster) do update
-            set host = excluded.host, asked_at = now(), error = excluded.error,
-                answered_at = coalesce(excluded.answered_at, c.answered_at),
-                failing_since = case when $3 then null else coalesce(c.failing_since, now()) end
-            "#,
-            seen.cluster,
-            seen.host,
-            seen.is_reached,
-            seen.error,
-        )
-        .execute(&mut *conn)
-        .await?;
-    }
+    let clusters: Vec<&str> = observations.iter().map(|o| o.cluster.as_str()).collect();
+    let reached: Vec<bool> = observations.iter().map(|o| o.is_reached).collect();
+    let errors: Vec<Option<&str>> = observations.iter().map(|o| o.error.as_deref()).collect();
+    sqlx::query!(
+        r#"
+        insert into clusters as c (cluster, answered_at, failing_since, error)
+        select o.cluster, case when o.is_reached then now() end, case when o.is_reached then null else now() end, o.error
+        from unnest($1::text[], $2::bool[], $3::text[]) as o(cluster, is_reached, error)
+        order by o.cluster
+        on conflict (cluster) do update
+        set asked_at = now(), error = excluded.error, answered_at = coalesce(excluded.answered_at, c.answered_at),
+            failing_since = case when excluded.failing_since is null then null
+                                 -- while nobody asked it may have been there
+                                 when c.asked_at < now() - interval '30 s' then now()
+                                 else coalesce(c.failing_since, now()) end
+        "#,
+        &clusters as &[&str],
+        &reached,
+        &errors as &[Option<&str>],
+    )
+    .execute(&mut *conn)
+    .await?;
     sqlx::query!("delete from clusters where asked_at < now() - interval '10 min'")
         .execute(conn)
         .await?;

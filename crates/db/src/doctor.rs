@@ -171,7 +171,26 @@ pub async fn hard_without_alert(pool: &PgPool) -> sqlx::Result<Vec<Finding>> {
     .await
 }
 
-/// Open alerts of checks and hosts that are removed or gone: nothing would ever close them.
+/// Clusters with which something is wrong that their alert does not tell: they answer, and our key is refused, or what they say
+/// cannot be read.
+///
+/// # Errors
+/// If the database does not answer.
+pub async fn clusters_in_trouble(pool: &PgPool) -> sqlx::Result<Vec<Finding>> {
+    sqlx::query_as!(
+        Finding,
+        r#"
+        select hashtext(cluster)::bigint as "id!", format('cluster %s: %s', cluster, error) as "what!" from clusters
+        where error is not null and failing_since is null and asked_at > now() - interval '1 min'
+        order by cluster limit $1
+        "#,
+        MOST,
+    )
+    .fetch_all(pool)
+    .await
+}
+
+/// Open alerts of checks, hosts and clusters that are removed or gone: nothing would ever close them.
 ///
 /// # Errors
 /// If the database does not answer.

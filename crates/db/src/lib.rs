@@ -1,7 +1,7 @@
 //! Every SQL statement of Stalker, one file per noun, one function per statement, checked at compile time.
 //!
 //! Everything that locks the same rows is reviewed in this one place. Two rules hold throughout:
-//! * **Lock order**: checks by id, then hosts, the lock of floods, alerts, notifications, each by id. Whoever writes many
+//! * **Lock order**: checks by id, then hosts, other clusters, the lock of floods, alerts, notifications, each by id. Whoever writes many
 //!   rows of one of these sorts them first; unordered batches deadlock.
 //! * **The clock** is the database's `now()`: nothing here takes a time from the process that calls it.
 

@@ -1,4 +1,4 @@
-//! Maintenances: what is seen there is recorded, and told nobody while they last (0009, function `suppression_of`).
+//! Maintenances: what is seen there is recorded, and told nobody while they last (0017, function `suppression_of`).
 
 use std::time::Duration;
 

@@ -156,7 +156,7 @@ pub async fn owe(conn: &mut PgConnection, alert_ids: &[i64]) -> sqlx::Result<u64
                                  || case when a.kind = 'flood' then ':flood' else '' end
                                  || case when c.stable_keys and a.kind <> 'flood' then '' else ':' || a.alert_id end),
                -- in a burst a trigger waits a little: a flood may come to speak for its alert
-               now() + case when o.kind = 'trigger' and burst.is_on then interval '10 s' else interval '0' end,
+               now() + case when o.kind = 'trigger' and burst.is_on and a.kind <> 'cluster' then interval '10 s' else interval '0' end,
                case when o.kind = 'resolve' then a.closed_at + interval '72 hours' end
         from owed o join alerts a using (alert_id) join channels c on c.name = o.channel
         cross join burst

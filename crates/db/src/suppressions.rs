@@ -1,4 +1,4 @@
-//! From when to when an alert was suppressed, and why. The rule itself is the function `suppression_of` (0009); this
+//! From when to when an alert was suppressed, and why. The rule itself is the function `suppression_of` (0017); this
 //! writes down its answers, for people who ask afterwards why they were not told.
 
 use sqlx::{PgConnection, PgPool};

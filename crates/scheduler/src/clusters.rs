@@ -27,10 +27,9 @@ async fn look(cluster: &Cluster) -> Observation {
     let reached = cluster.reach().await;
     Observation {
         cluster: cluster.id().to_owned(),
-        host: cluster.host().to_owned(),
         is_reached: reached.is_ok(),
         error: match reached {
-            Ok(reply) => cluster.trouble(&reply),
+            Ok(trouble) => trouble,
             Err(why) => Some(why),
         },
     }

@@ -51,11 +51,12 @@ enum Invariant {
     Hard,
     States,
     Floods,
+    Clusters,
     Snapshots,
 }
 
 impl Invariant {
-    const ALL: [Self; 12] = [
+    const ALL: [Self; 13] = [
         Self::Runs,
         Self::Duties,
         Self::LeasesOfChecks,
@@ -67,6 +68,7 @@ impl Invariant {
         Self::Hard,
         Self::States,
         Self::Floods,
+        Self::Clusters,
         Self::Snapshots,
     ];
 
@@ -81,8 +83,9 @@ impl Invariant {
             Self::Channels => "no channel is disabled",
             Self::Order => "notifications of a key are sent in their order",
             Self::Hard => "a check is hard exactly while its alert is open",
-            Self::States => "every open alert has its check or host",
+            Self::States => "every open alert has its check, host or cluster",
             Self::Floods => "floods agree with their members",
+            Self::Clusters => "other clusters let our key in, and are understood",
             Self::Snapshots => "nobody holds a transaction open for long",
         }
     }
@@ -118,6 +121,8 @@ impl Invariant {
                  where closed_at is null and alert_id in ({ids})`, and the scheduler resolves what was told"
             ),
             Self::Floods => "a running scheduler closes floods and hands members back; if it runs, this is a fault of Stalker: report it with `stalkerd alerts explain ID` of the flood".to_owned(),
+            Self::Clusters => "what they say is shown as it was before: ask for another key there, and set clusters.ID.key here; `stalker clusters list` \
+                 shows whether it helped".to_owned(),
             Self::Snapshots => format!(
                 "end it in its program, or by `select pg_terminate_backend(pid) from pg_stat_activity where pid in ({ids})`: \
                  nothing of the tables can be cleaned meanwhile"
@@ -142,6 +147,7 @@ impl Invariant {
             Self::Hard => doctor::hard_without_alert(pool).await,
             Self::States => doctor::alerts_without_state(pool).await,
             Self::Floods => doctor::floods_against_members(pool).await,
+            Self::Clusters => doctor::clusters_in_trouble(pool).await,
             Self::Snapshots => doctor::old_snapshots(pool, LONG_SNAPSHOT_S).await,
         }?)
     }

@@ -29,8 +29,11 @@ pub(crate) enum RoutesCommand {
 #[derive(Args)]
 pub(crate) struct TestArgs {
     /// The host's name
-    #[arg(long, value_name = "NAME")]
-    host: String,
+    #[arg(long, value_name = "NAME", required_unless_present = "cluster")]
+    host: Option<String>,
+    /// The id of another cluster, which cannot be reached
+    #[arg(long, value_name = "ID", conflicts_with_all = ["host", "check", "status", "priority", "role", "kind"])]
+    cluster: Option<String>,
     /// The check's name; without it, the host itself cannot be reached
     #[arg(long, value_name = "NAME")]
     check: Option<String>,
@@ -98,7 +101,8 @@ fn rehearsed(args: TestArgs) -> anyhow::Result<Rehearsed> {
     let is_given = !args.role.is_empty();
     let roles = args.role.into_iter().filter(|role| !role.is_empty());
     Ok(Rehearsed {
-        hostname: args.host,
+        is_cluster: args.cluster.is_some(),
+        hostname: args.cluster.or(args.host).unwrap_or_default(),
         roles: is_given.then(|| roles.collect()),
         check_name: args.check,
         kind: args.kind.map(|Kind::Agent| "agent".to_owned()),
@@ -161,6 +165,9 @@ fn in_words(alert: &Rehearsed, concerned: &Concerned, roles: &[String]) -> Strin
         roles => format!("roles {}", plain(&roles.join(", "))),
     };
     let priority = concerned.priority;
+    if alert.is_cluster {
+        return format!("cluster {host} (kind cluster, priority {priority}) is unreachable");
+    }
     match (&alert.check_name, alert.status) {
         (Some(check), Some(code)) => format!(
             "{} on {host} ({roles}; kind {}, priority {priority}) is {}",

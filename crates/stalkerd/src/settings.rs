@@ -290,8 +290,9 @@ impl Settings {
             );
         }
         ensure!(
-            (1..=60).contains(&self.api.remote_timeout),
-            "api.remote_timeout is {} s; it must be from 1 to 60",
+            // together with the rest of a request, less than one may take
+            (1..=20).contains(&self.api.remote_timeout),
+            "api.remote_timeout is {} s; it must be from 1 to 20",
             self.api.remote_timeout
         );
         ensure!(

@@ -70,8 +70,23 @@ async fn channels_are_measured() {
                  (1, 'pager', 'repeat', 5, 'x', now() - interval '100 s', false), (1, 'pager', 'repeat', 6, 'x', now() - interval '900 s', true);",
         )
         .await;
+    served
+        .execute(
+            "insert into clusters (cluster, answered_at, failing_since, error) values
+                 ('east', now(), null, null), ('west', now(), null, 'HTTP 403'), ('a\"b', null, now(), 'no answer');",
+        )
+        .await;
     let text = served.api.read("/metrics").await;
     let text = text.as_str().expect("it is text");
+    for line in [
+        r#"stalker_cluster_reached{cluster="east"} 1"#,
+        r#"stalker_cluster_in_order{cluster="east"} 1"#,
+        r#"stalker_cluster_reached{cluster="west"} 1"#,
+        r#"stalker_cluster_in_order{cluster="west"} 0"#,
+        r#"stalker_cluster_reached{cluster="a\"b"} 0"#,
+    ] {
+        assert!(text.lines().any(|said| said == line), "{line}: {text}");
+    }
     let age = text
         .lines()
         .find_map(|line| line.strip_prefix(r#"stalker_oldest_pending_seconds{channel="pager"} "#));

@@ -51,7 +51,7 @@ async fn whoever_watches_a_cluster_tells_the_same_incident() {
     north.component.process.suspend();
     let quiet = Duration::from_secs(6);
     let told = pager.settled(4, quiet).await;
-    for (of, why) in [("south", "refused"), ("north", "no answer within 1 s")] {
+    for (of, why) in [("south", "refused"), ("north", "no answer within 1s")] {
         let down = ("trigger".to_owned(), format!("cluster {of} is DOWN"));
         assert_eq!(events(&told, of), [down.clone(), down], "{of}");
         for watcher in &watchers {
@@ -124,15 +124,33 @@ async fn a_cluster_is_told_by_its_own_route_while_a_flood_goes_on() {
         );
     south.kill();
     let installation = south.known_to(installation, API_KEY);
-    // a flood that takes in whatever opens
-    sqlx::query("insert into alerts (kind, priority, threshold, window_s, takes_in) values ('flood', 1, 1, 3600, true)")
-        .execute(database.pool())
-        .await
-        .expect("a flood can be made up");
+    // a flood that takes in whatever opens, for its members began to count just now
+    sqlx::raw_sql(
+        "insert into alerts (kind, priority, threshold, window_s, takes_in) values ('flood', 1, 2, 3600, true);
+         insert into hosts (hostname, ip, roles) values ('web1', '127.0.0.1', '{}');
+         insert into checks (host_id, name, cmd, args, declared_interval_s, declared_follow_up_s)
+             select host_id, 'check_' || n, '', '', 15, 15 from hosts, generate_series(1, 3) n;
+         insert into check_state (check_id, interval_s, phase_ms, due_at, status, hard, fails)
+             select check_id, 86400, 0, '2100-01-01', 2, true, 3 from checks;
+         insert into alerts (kind, parent_id, host_id, check_id, hostname, check_name, priority, status, counted_at)
+             select 'check', 1, host_id, check_id, 'web1', name, 1, 2, now() from checks;",
+    )
+    .execute(database.pool())
+    .await
+    .expect("a flood can be made up");
+    let pool = database.pool().clone();
     let east = Cluster::run(installation, database, "all").await;
     let told = pager.settled(1, Duration::from_secs(3)).await;
     assert_eq!(told[0].text("description"), "cluster south is DOWN");
     assert!(office.accepted().is_empty(), "{:?}", office.accepted());
+    let stands_alone: bool = sqlx::query_scalar(
+        "select (select takes_in and closed_at is null from alerts where kind = 'flood')
+            and (select parent_id is null and counted_at is null from alerts where kind = 'cluster')",
+    )
+    .fetch_one(&pool)
+    .await
+    .expect("both are there");
+    assert!(stands_alone, "the flood goes on, and has not taken it in");
 
     // who is not watched any more is nobody's problem: its alert closes, and that is told
     let Cluster {
@@ -160,4 +178,57 @@ async fn a_cluster_is_told_by_its_own_route_while_a_flood_goes_on() {
             "cluster:south"
         )
     );
+}
+
+/// People who work there say so here, as for a host; and what was not asked for a while may have been there all the time.
+#[tokio::test]
+async fn a_maintenance_of_a_cluster_holds_its_alert() {
+    let pager = Receiver::start().await;
+    let mut south = Cluster::seen("south").await;
+    let database = TestDatabase::new().await;
+    let pool = database.pool().clone();
+    let installation = Installation::new(&database)
+        .set("api.cluster_id", "east")
+        .set("alerts.cluster_down_after", 3600)
+        .channel("pager", pager.url());
+    let installation = south.known_to(installation, API_KEY);
+    let east = Cluster::run(installation, database, "all").await;
+    south.kill();
+    let failing_since = async || -> Option<i64> {
+        sqlx::query_scalar("select extract(epoch from failing_since)::bigint from clusters")
+            .fetch_optional(&pool)
+            .await
+            .expect("the table is as expected")
+            .flatten()
+    };
+    let first = until_seen("it fails", PATIENCE, failing_since, Option::is_some).await;
+    // an hour in which nobody asked
+    sqlx::query("update clusters set failing_since = failing_since - interval '2 hours', asked_at = asked_at - interval '2 hours'")
+        .execute(&pool)
+        .await
+        .expect("time can be made to pass");
+    until_seen("it is asked again", PATIENCE, failing_since, |since| {
+        *since > first
+    })
+    .await;
+    let alerts = async || east.api.read("/alerts?kind=cluster").await["alerts"].take();
+    assert_eq!(alerts().await, json!([]));
+
+    let work = json!({"hosts": ["sou*"], "lasts": 600, "reason": "new release"});
+    let (status, made) = east.api.post("/maintenances", &work).await;
+    assert_eq!(status, StatusCode::OK, "{made}");
+    sqlx::query("update clusters set failing_since = failing_since - interval '2 hours'")
+        .execute(&pool)
+        .await
+        .expect("time can be made to pass");
+    until_seen("it is known and not told", PATIENCE, alerts, |alerts| {
+        alerts[0]["suppression"] == "maintenance"
+    })
+    .await;
+    assert!(pager.received().is_empty());
+    let id = made["maintenance"]["id"].as_str().expect("it has an id");
+    let path = format!("/maintenances/{id}");
+    assert_eq!(east.api.delete(&path).await.0, StatusCode::OK);
+    let told = pager.settled(1, Duration::from_secs(2)).await;
+    assert_eq!(told[0].text("incident_key"), "cluster:south");
 }

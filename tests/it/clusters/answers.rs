@@ -14,6 +14,8 @@ use tokio::net::TcpListener;
 
 use super::*;
 
+const KEY: &str = "the-key-of-far-0123456789";
+
 /// A cluster that is made up: it answers every path as it is told, and counts who asks.
 #[derive(Clone, Default)]
 struct Fake {
@@ -67,7 +69,7 @@ impl Fake {
             .set("api.cluster_id", "east")
             .set("api.cache_ttl", cache_ttl)
             .set("clusters.far.host", format!("{}/", self.url))
-            .set("clusters.far.key", "key-of-far");
+            .set("clusters.far.key", KEY);
         Cluster::run(installation, database, "api").await
     }
 }
@@ -96,7 +98,7 @@ async fn respond(State(fake): State<Fake>, request: Request) -> Response {
     let builder =
         |status: u16| Response::builder().status(Status::from_u16(status).expect("it is one"));
     let response = match answer {
-        _ if key.is_none_or(|key| key != "key-of-far") => builder(401).body(Body::empty()),
+        _ if key.is_none_or(|key| key != KEY) => builder(401).body(Body::empty()),
         Answer::Nothing => builder(503).body(Body::empty()),
         Answer::Json(status, value) => builder(status).body(Body::from(value.to_string())),
         Answer::Text(status, text) => builder(status).body(Body::from(text)),
@@ -192,24 +194,47 @@ async fn the_originals_shapes_are_understood() {
         "{seen}"
     );
     fake.requests();
-    for (answer, expected) in [
-        (Answer::Json(200, json!({"success": true})), StatusCode::OK),
+    let html = || "<html>".to_owned();
+    for (answer, expected, words) in [
+        (
+            Answer::Json(200, json!({"success": true})),
+            StatusCode::OK,
+            "",
+        ),
         // of what is not there
         (
             Answer::Json(200, json!({"success": false})),
             StatusCode::NOT_FOUND,
+            "has nothing of this id or name",
         ),
         (
-            Answer::Text(404, "<html>".to_owned()),
+            Answer::Text(404, html()),
             StatusCode::NOT_FOUND,
+            "cluster far: HTTP 404",
         ),
-        // it cannot resume
+        // of what is not there, of what is so already, and of resuming
         (
-            Answer::Text(400, "<html>".to_owned()),
+            Answer::Text(400, html()),
             StatusCode::BAD_REQUEST,
+            "HTTP 400; one of the original's says so of what is not there, of what is so already, and of resuming",
         ),
-        (Answer::Text(401, String::new()), StatusCode::FORBIDDEN),
-        (Answer::Text(500, String::new()), StatusCode::BAD_GATEWAY),
+        (
+            Answer::Text(401, String::new()),
+            StatusCode::FORBIDDEN,
+            "does not let our key do this: HTTP 401",
+        ),
+        // somebody else's page
+        (
+            Answer::Text(200, html()),
+            StatusCode::BAD_GATEWAY,
+            "does not say that it was done",
+        ),
+        // perhaps of what stands before it, and did not wait
+        (
+            Answer::Text(502, html()),
+            StatusCode::GATEWAY_TIMEOUT,
+            "was asked, and may have done it: HTTP 502",
+        ),
     ] {
         fake.say(answer);
         let path = "/global/far/checks/id/51f0a2/suspended";
@@ -218,6 +243,8 @@ async fn the_originals_shapes_are_understood() {
             .post(path, &json!({"suspended": false, "more": 1}))
             .await;
         assert_eq!(status, expected, "{body}");
+        let said = body["detail"].as_str().unwrap_or_default();
+        assert!(said.contains(words), "{said} is not {words}");
         assert_eq!(
             fake.requests(),
             ["POST /checks/id/51f0a2/suspended {\"suspended\":false}"]
@@ -233,8 +260,8 @@ async fn what_cannot_be_read_leaves_what_was_said_before() {
     fake.say(Answer::Json(200, json!({"alerting": [original_check()]})));
     assert_eq!(east.alerting("far").await.0, StatusCode::OK);
     for (answer, why) in [
-        (Answer::Long(20), "its answer is longer than 16 MiB"),
-        (Answer::Half, ""),
+        (Answer::Long(20), "its answer is longer than 16384 KiB"),
+        (Answer::Half, "closed before"),
         (
             Answer::Text(200, "<html>".to_owned()),
             "its list cannot be read: expected value",
@@ -256,11 +283,11 @@ async fn what_cannot_be_read_leaves_what_was_said_before() {
             "it does not let our key do this: no [2J key (HTTP 403)",
         ),
         (
-            Answer::Json(403, json!({"detail": "key-of-far is wrong"})),
+            Answer::Json(403, json!({"detail": format!("{KEY} is wrong")})),
             "its answer holds our key, and is not shown",
         ),
         (
-            Answer::Json(200, json!({"alerting": [], "debug": "key-of-far"})),
+            Answer::Json(200, json!({"alerting": [], "debug": KEY})),
             "its answer holds our key, and is not shown",
         ),
         (
@@ -311,4 +338,40 @@ async fn one_question_for_all_who_ask() {
         assert_eq!(numbers["all"]["far"]["checks"], 1);
     }
     assert_eq!(fake.asked.load(Ordering::SeqCst), 2);
+}
+
+/// Of a cluster that swallows whatever comes nobody believes that it may have done something.
+#[tokio::test]
+async fn who_lets_nobody_in_was_not_asked() {
+    // its queue is full: the system drops who comes then
+    let socket = tokio::net::TcpSocket::new_v4().expect("there are sockets");
+    let loopback = "127.0.0.1:0".parse().expect("an address");
+    socket.bind(loopback).expect("loopback can be used");
+    let listener = socket.listen(1).expect("it can be listened on");
+    let address = listener.local_addr().expect("it has an address");
+    let mut waiting = Vec::new();
+    let patience = Duration::from_millis(300);
+    while let Ok(stream) =
+        tokio::time::timeout(patience, tokio::net::TcpStream::connect(address)).await
+    {
+        waiting.push(stream);
+        assert!(waiting.len() < 100, "it takes everybody");
+    }
+    let database = TestDatabase::new().await;
+    let installation = Installation::new(&database)
+        .set("api.cluster_id", "east")
+        .set("clusters.far.host", format!("http://{address}"))
+        .set("clusters.far.key", KEY);
+    let east = Cluster::run(installation, database, "api").await;
+    let path = "/global/far/checks/id/7/next";
+    let (status, problem) = east.api.post(path, &json!({"next": "now"})).await;
+    assert_eq!(
+        (status, &problem["detail"]),
+        (
+            StatusCode::BAD_GATEWAY,
+            &json!("cluster far cannot be reached, nothing was done: no connection within 1.5s")
+        )
+    );
+    let audit = east.api.read("/audit?action=set_cluster_next_run").await;
+    assert_eq!(audit, json!({"audit": []}));
 }

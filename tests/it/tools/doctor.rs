@@ -141,15 +141,28 @@ async fn every_damage_is_found_and_nothing_else() {
         ),
         (
             "update check_state set removed = true, hard = false",
-            "every open alert has its check or host",
+            "every open alert has its check, host or cluster",
         ),
         (
             "delete from check_state where check_id = 1",
-            "every open alert has its check or host",
+            "every open alert has its check, host or cluster",
         ),
         (
             "insert into alerts (kind, host_id, hostname, priority) values ('host', 7, 'gone', 1)",
-            "every open alert has its check or host",
+            "every open alert has its check, host or cluster",
+        ),
+        (
+            "insert into alerts (kind, hostname, priority) values ('cluster', 'gone', 1)",
+            "every open alert has its check, host or cluster",
+        ),
+        // it has an alert, which is told
+        (
+            "insert into clusters (cluster, failing_since, error) values ('west', now(), 'no answer')",
+            "",
+        ),
+        (
+            "insert into clusters (cluster, answered_at, error) values ('west', now(), 'HTTP 403')",
+            "other clusters let our key in, and are understood",
         ),
     ];
     let disagree = "floods agree with their members";

@@ -17,6 +17,7 @@ const ROUTES: &str = r#"[
     { match = { role = "db*", priority = 1, status = ["critical", "unreachable"] }, channels = ["oncall"], continue = true },
     { match = { host = "db1" }, channels = ["mail"] },
     { match = { role = "web", kind = "agent", check = "check_h*" }, channels = ["oncall"] },
+    { match = { kind = "cluster", host = "sou*", status = "unreachable" }, channels = ["mail"] },
 ]"#;
 
 struct Stage {
@@ -88,6 +89,12 @@ async fn it_says_who_would_be_told_and_by_which_route() {
             "db1 (roles db, server; priority 1) is unreachable:\n",
             format!("{mail}\n{on_call}"),
         ),
+        // another cluster
+        (
+            "--cluster south",
+            "cluster south (kind cluster, priority 1) is unreachable:\n",
+            mail.replace("route 2", "route 4"),
+        ),
         // a host and a check that are still to come
         (
             "--host web9 --check check_http --role web,edge --status unknown --priority 7",
@@ -123,6 +130,11 @@ async fn it_fails_if_nobody_would_be_told() {
             "--host web9 --check check_disk --role web",
             "check_disk on web9 (roles web; kind agent, priority 1) is critical: nobody would be told, for no route matches",
         ),
+        (
+            "--cluster west",
+            "cluster west (kind cluster, priority 1) is unreachable: nobody would be told, for no route matches",
+        ),
+        ("--cluster west --host db1", "cannot be used with"),
         (
             "--host web9 --role ''",
             "web9 (no roles; priority 1) is unreachable: nobody would be told, for no route matches",

@@ -1,4 +1,4 @@
-//! What Prometheus reads: how channels do.
+//! What Prometheus reads: how channels and other clusters do.
 //!
 //! The text format 0.0.4 is a dozen lines to write, fewer than to set up a library for it.
 
@@ -6,6 +6,7 @@ use axum::extract::State;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use stalker_db::channels::{self, Listed};
+use stalker_db::clusters::{self, Cluster};
 use stalker_db::stats;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -20,7 +21,7 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new().routes(routes!(get_metrics))
 }
 
-/// How channels do, for Prometheus
+/// How channels and other clusters do, for Prometheus
 ///
 /// Text format 0.0.4. It needs a key, for names of channels may be somebody's telephone number. Needs access viewer.
 #[utoipa::path(
@@ -36,7 +37,8 @@ async fn get_metrics(_: Viewer, State(app): State<App>) -> Result<Response, Erro
     channels
         .retain(|channel| channel.retired_at.is_none() || channel.pending + channel.sending > 0);
     let owed = stats::count_owed(&app.pool).await?;
-    let text = text(&channels, owed);
+    let clusters = clusters::list(&app.pool).await?;
+    let text = text(&channels, &clusters, owed);
     Ok(([(header::CONTENT_TYPE, CONTENT_TYPE)], text).into_response())
 }
 
@@ -51,7 +53,7 @@ const SETTLED: [(&str, Count); 4] = [
     ("superseded", |c| c.superseded_1h),
 ];
 
-fn text(channels: &[Listed], owed: i64) -> String {
+fn text(channels: &[Listed], clusters: &[Cluster], owed: i64) -> String {
     let gauges = [
         gauge(
             "stalker_notifications",
@@ -88,6 +90,16 @@ fn text(channels: &[Listed], owed: i64) -> String {
             "What the alerts of now demand and nobody has written down yet; 0 while schedulers do their duties.",
             &[(String::new(), owed as f64)],
         ),
+        gauge(
+            "stalker_cluster_reached",
+            "1 if another cluster answers, also if only to refuse our key.",
+            &by_cluster(clusters, |c| f64::from(c.failing_since.is_none())),
+        ),
+        gauge(
+            "stalker_cluster_in_order",
+            "1 if what it answers is as it should be.",
+            &by_cluster(clusters, |c| f64::from(c.error.is_none())),
+        ),
     ];
     gauges.concat()
 }
@@ -119,6 +131,14 @@ fn by_channel(channels: &[Listed], value: impl Fn(&Listed) -> Option<f64>) -> Ve
         value(channel).map(|value| (labels, value))
     };
     channels.iter().filter_map(of_channel).collect()
+}
+
+fn by_cluster(clusters: &[Cluster], value: impl Fn(&Cluster) -> f64) -> Vec<(String, f64)> {
+    let of_cluster = |cluster: &Cluster| {
+        let labels = format!("{{cluster=\"{}\"}}", escaped(&cluster.cluster));
+        (labels, value(cluster))
+    };
+    clusters.iter().map(of_cluster).collect()
 }
 
 /// A label's value: whoever configures a channel chooses its name.

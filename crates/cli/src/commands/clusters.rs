@@ -45,10 +45,7 @@ async fn list(client: &Client) -> Result<Answer, Failure> {
     for (cluster, numbers) in stats.as_object().into_iter().flatten() {
         table.row([
             cluster.into(),
-            match is_silent(numbers) {
-                false => Cell::toned("reachable", Tone::Good),
-                true => Cell::toned("unreachable", Tone::Bad),
-            },
+            state(numbers, &clusters[cluster]),
             age(numbers),
             number(numbers, "checks"),
             bad(numbers, "failing"),
@@ -64,6 +61,16 @@ async fn list(client: &Client) -> Result<Answer, Failure> {
         text: Text::Table(table),
         document: json!({"clusters": clusters, "all": stats}),
     }))
+}
+
+/// What it is for us. One may well be there, and not let us in.
+fn state(numbers: &Value, cluster: &Value) -> Cell {
+    let is_there = cluster["answered"].is_number() && cluster["failing"].is_null();
+    match (is_silent(numbers), is_there) {
+        (false, _) => Cell::toned("reachable", Tone::Good),
+        (true, true) => Cell::toned("in trouble", Tone::Bad),
+        (true, false) => Cell::toned("unreachable", Tone::Bad),
+    }
 }
 
 /// What is wrong: with the numbers; else with what schedulers found.

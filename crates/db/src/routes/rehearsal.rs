@@ -1,6 +1,6 @@
 //! Whom an alert would concern under some configuration: asked of the rule itself, in a transaction that is given up.
 
-use sqlx::PgPool;
+use sqlx::{PgConnection, PgPool};
 
 use super::Route;
 use crate::channels::{self, Channel};
@@ -8,8 +8,10 @@ use crate::channels::{self, Channel};
 /// An alert that might come.
 #[derive(Debug, Clone, Default)]
 pub struct Rehearsed {
-    /// The host's name.
+    /// The host's name; of a cluster its id.
     pub hostname: String,
+    /// It is another cluster that cannot be reached.
+    pub is_cluster: bool,
     /// Its roles; `None`: those that it has.
     pub roles: Option<Vec<String>>,
     /// The check's name; `None`: the host itself cannot be reached.
@@ -57,6 +59,17 @@ pub async fn rehearse(
     routes: &[Route],
 ) -> sqlx::Result<Concerned> {
     let mut tx = pool.begin().await?;
+    if alert.is_cluster {
+        channels::put(&mut tx, channels, routes).await?;
+        let concerned = Concerned {
+            roles: Some(Vec::new()),
+            kind: "cluster".to_owned(),
+            priority: alert.priority.unwrap_or(1),
+            channels: of_cluster(&mut tx, alert).await?,
+        };
+        tx.rollback().await?;
+        return Ok(concerned);
+    }
     let known = sqlx::query!(
         r#"
         select h.roles as "roles?", coalesce($3::text, k.kind, 'agent') as "kind!",
@@ -122,4 +135,24 @@ pub async fn rehearse(
     .await?;
     tx.rollback().await?;
     Ok(concerned)
+}
+
+async fn of_cluster(
+    conn: &mut PgConnection,
+    alert: &Rehearsed,
+) -> sqlx::Result<Vec<ConcernedChannel>> {
+    sqlx::query_as!(
+        ConcernedChannel,
+        r#"
+        select r.channel as "name!", r.why as "why!", c.disabled_why
+        from routed(jsonb_populate_record(null::alerts, jsonb_build_object(
+                 'kind', 'cluster', 'hostname', $1::text, 'check_name', '', 'priority', coalesce($2::smallint, 1)))) r
+        join channels c on c.name = r.channel
+        order by r.channel
+        "#,
+        alert.hostname,
+        alert.priority,
+    )
+    .fetch_all(conn)
+    .await
 }

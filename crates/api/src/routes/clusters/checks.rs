@@ -14,7 +14,7 @@ use super::super::owners::{self, Owner};
 use super::remote::{self, Wanted, act};
 use crate::App;
 use crate::access::{Admin, Caller, Operator, ScopedOperator, ScopedViewer, Viewer};
-use crate::error::{Elsewhere, Error, Failures, Unknown};
+use crate::error::{DoneElsewhere, Elsewhere, Error, Failures, Unknown};
 use crate::extract::{Body, Path, Query};
 use crate::list::Part;
 
@@ -119,7 +119,7 @@ async fn get_cluster_check(
         ("id" = String, Path, description = "Id of the check there", example = "17"),
     ),
     security(("api_key" = [])),
-    responses((status = 200, description = "Deleted", body = Success), Unknown, Elsewhere, Failures)
+    responses((status = 200, description = "Deleted", body = Success), Unknown, DoneElsewhere, Failures)
 )]
 async fn delete_cluster_check(
     Admin(caller): Admin,
@@ -168,7 +168,7 @@ async fn get_cluster_next_run(
     ),
     request_body = NextRun,
     security(("api_key" = [])),
-    responses((status = 200, description = "It will run then", body = Success), Unknown, Elsewhere, Failures)
+    responses((status = 200, description = "It will run then", body = Success), Unknown, DoneElsewhere, Failures)
 )]
 async fn set_cluster_next_run(
     Operator(caller): Operator,
@@ -227,7 +227,7 @@ async fn get_cluster_suspension(
     ),
     request_body = Suspension,
     security(("api_key" = [])),
-    responses((status = 200, description = "It is so", body = Success), Unknown, Elsewhere, Failures)
+    responses((status = 200, description = "It is so", body = Success), Unknown, DoneElsewhere, Failures)
 )]
 async fn set_cluster_suspension(
     Operator(caller): Operator,
@@ -285,7 +285,7 @@ async fn get_cluster_owner(
     ),
     request_body = Owner,
     security(("api_key" = [])),
-    responses((status = 200, description = "It is so", body = Success), Unknown, Elsewhere, Failures)
+    responses((status = 200, description = "It is so", body = Success), Unknown, DoneElsewhere, Failures)
 )]
 async fn set_cluster_owner(
     Operator(caller): Operator,
@@ -313,7 +313,7 @@ async fn set_cluster_owner(
         ("id" = String, Path, description = "Id of the check there", example = "17"),
     ),
     security(("api_key" = [])),
-    responses((status = 200, description = "Nobody owns it", body = Success), Unknown, Elsewhere, Failures)
+    responses((status = 200, description = "Nobody owns it", body = Success), Unknown, DoneElsewhere, Failures)
 )]
 async fn delete_cluster_owner(
     Operator(caller): Operator,

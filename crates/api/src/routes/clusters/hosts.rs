@@ -10,7 +10,7 @@ use super::super::{Success, hosts};
 use super::remote::{self, Wanted, act};
 use crate::App;
 use crate::access::Admin;
-use crate::error::{Elsewhere, Error, Failures, Problem, Unknown};
+use crate::error::{DoneElsewhere, Error, Failures, Problem, Unknown};
 use crate::extract::Path;
 
 pub(crate) fn routes() -> OpenApiRouter<App> {
@@ -33,7 +33,7 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
         (status = 200, description = "Deleted", body = Success),
         (status = 409, description = "Several hosts have this address", body = Problem, content_type = "application/problem+json"),
         Unknown,
-        Elsewhere,
+        DoneElsewhere,
         Failures,
     )
 )]

@@ -10,8 +10,8 @@ use crate::failure::Failure;
 use crate::output::{Answer, Cell, Shown, Table, Text, Tone};
 use crate::times;
 
-/// What another cluster said longer ago than this, in seconds, is told to be old, even by a server that does not say why:
-/// younger answers are only cached.
+/// What another cluster said longer ago than this, in seconds, is old, where the server cannot say whether it is: younger
+/// answers are only cached.
 const OLD_S: f64 = 60.0;
 
 /// Which checks are wanted: all that is given must be so.
@@ -104,8 +104,13 @@ async fn in_state_of(
     let document = client.list_within(&path, &[cluster, state], part).await?;
     let age = document[cluster]["age"].as_f64().unwrap_or_default();
     let mut shown = shown(document, &[cluster, state]);
-    let error = shown.document[cluster]["error"].as_str();
-    let is_old = error.is_some() || age >= OLD_S;
+    let found = &shown.document[cluster];
+    let error = found["error"].as_str();
+    // one that can say why it is old says by that whether it is
+    let is_old = match found.get("error") {
+        Some(_) => error.is_some(),
+        None => age >= OLD_S,
+    };
     let why = error.map_or_else(String::new, |error| format!(": {error}"));
     // nobody knows what is so there now
     shown.is_alerting |= is_old;
