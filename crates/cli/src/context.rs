@@ -11,6 +11,7 @@ use std::time::Duration;
 use std::{env, fs};
 
 use clap_complete::engine::ArgValueCompleter;
+use nix::unistd::{User, getuid};
 use serde::{Deserialize, Serialize};
 
 use crate::completions;
@@ -337,10 +338,13 @@ pub(crate) fn address(url: &str) -> Result<String, Failure> {
     Ok(url.trim_end_matches('/').to_owned())
 }
 
-/// Who sits before this machine, as the login shell has it.
+/// Who sits before this machine, as the login shell has it; where there was none, as the system has it.
 pub(crate) fn user_of_this_system() -> Option<String> {
-    ["LOGNAME", "USER"]
-        .into_iter()
-        .find_map(|name| env::var_os(name)?.into_string().ok())
-        .filter(|name| !name.is_empty())
+    let variables = ["LOGNAME", "USER"].into_iter();
+    let named = variables.filter_map(|name| env::var_os(name)?.into_string().ok());
+    let mut named = named.filter(|name| !name.is_empty());
+    named.next().or_else(|| {
+        let user = User::from_uid(getuid()).ok().flatten();
+        user.map(|user| user.name)
+    })
 }

@@ -24,7 +24,7 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use crate::client::Client;
-use crate::context::ServerArgs;
+use crate::context::{ServerArgs, user_of_this_system};
 use crate::failure::Failure;
 use crate::times;
 use model::{Event, Model, Now, Request};
@@ -104,8 +104,7 @@ impl Args {
         let mut keys = terminal::keys();
         let (sender, mut answers) = mpsc::channel(WAITING);
         if self.user.is_none() {
-            let machine_user = std::env::var_os("USER").unwrap_or_default();
-            let machine_user = machine_user.to_string_lossy().into_owned();
+            let machine_user = user_of_this_system().unwrap_or_default();
             tokio::spawn(fetch::whoami(client.clone(), machine_user, sender.clone()));
         }
         let mut event = Event::Tick;

@@ -43,6 +43,23 @@ async fn colours_are_for_terminals() {
     assert!(said.out.contains("\u{1b}["), "{said:?}");
 }
 
+/// Where no shell has said who works there, the system knows.
+#[tokio::test]
+async fn a_check_is_owned_by_whoever_works_there() {
+    let scene = Scene::new().await;
+    for (before, user) in [
+        ("", "ann"),
+        ("LOGNAME= USER=bob ", "bob"),
+        ("env -u LOGNAME -u USER ", "$(id -un)"),
+    ] {
+        let line = format!(
+            r#"[ "$({before}stalker checks own web1:check_load)" = "web1:check_load is owned by {user}" ]"#
+        );
+        let said = scene.desk.runs_quietly(&line).await;
+        assert_eq!(said.code, 0, "{line}: {said:?}");
+    }
+}
+
 /// What could not be written was not shown: a script that keeps it must know.
 #[tokio::test]
 async fn a_full_disk_is_told() {

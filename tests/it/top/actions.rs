@@ -2,6 +2,8 @@
 
 use serde_json::{Value, json};
 use stalker_tests::api::Api;
+use stalker_tests::executables;
+use stalker_tests::process::command;
 use stalker_tests::terminal::Terminal;
 use stalker_tests::until::until_seen;
 
@@ -112,6 +114,23 @@ async fn capitals_act_on_all_of_the_host() {
             .await
             .is_empty()
     );
+}
+
+/// A key is nobody: then it is whoever works here, and who is signed in otherwise.
+#[tokio::test]
+async fn whoever_works_here_owns_what_they_own() {
+    let site = Site::in_trouble().await;
+    let mut command = command(&executables::stalker());
+    command.args(["top", "--refresh", "1"]);
+    site.surround(&mut command, &site.api.url);
+    command.env("LOGNAME", "zoe");
+    let mut terminal = Terminal::start(&command, 24, 80);
+    terminal.wait_for("the list", is_listed).await;
+    select(&mut terminal, "check_load").await;
+    terminal.type_text("o");
+    told(&terminal, "✔ web1.example.net/check_load: owned by zoe").await;
+    site.until_check(LOAD, "zoe owns it", |check| check["owner"] == "zoe")
+        .await;
 }
 
 #[tokio::test]

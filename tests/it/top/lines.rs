@@ -1,6 +1,6 @@
 //! Bad lines: a server that goes and comes back, one that is slow, one that is none, and one that does not know us.
 
-use std::time::{Duration, Instant};
+use serde_json::json;
 
 use stalker_tests::line::{Fault, Line};
 use stalker_tests::terminal::Terminal;
@@ -69,7 +69,7 @@ async fn keys_do_not_wait_for_a_server_that_hangs() {
     let is_asking = |screen: &str| screen.contains(['⠋', '⠙', '⠴', '⠦']);
     terminal.wait_for("that it is asking", is_asking).await;
 
-    let began = Instant::now();
+    // what it waits for never comes: a key that waited for it would wait in vain
     for (keys, text) in [
         ("G", "edge7"),
         ("g", "FLOD"),
@@ -84,12 +84,6 @@ async fn keys_do_not_wait_for_a_server_that_hangs() {
         };
         terminal.wait_for("what the key does", is_there).await;
     }
-    // five keys, on a machine that has other things to do
-    assert!(
-        began.elapsed() < Duration::from_secs(3),
-        "{:?}",
-        began.elapsed()
-    );
     terminal.type_text("q");
     assert_eq!(
         terminal.ended().await,
@@ -146,4 +140,21 @@ async fn it_is_stalkly_too() {
         check["owner"] == "zoe"
     })
     .await;
+}
+
+/// A key for some hosts shows these: of the whole, and of other clusters, it may not know.
+#[tokio::test]
+async fn a_key_for_some_hosts_shows_these() {
+    let site = Site::in_trouble().await;
+    site.execute("update hosts set roles = '{web}' where hostname = 'web1.example.net'")
+        .await;
+    let key = json!({"name": "web", "access": "viewer", "scope": ["web"]});
+    let (_, made) = site.api.post("/keys", &key).await;
+    let mut command = site.command(&site.api.url);
+    command.env("STALKER_API_KEY", made["key"].as_str().expect("a key"));
+    let terminal = Terminal::start(&command, 24, 80);
+    let is_whole = |screen: &str| screen.contains("check_load") && screen.contains("failing");
+    let screen = terminal.wait_for("its hosts", is_whole).await;
+    assert!(!screen.contains("db1"), "{screen}");
+    assert!(!screen.contains("cannot"), "{screen}");
 }
