@@ -16,13 +16,9 @@ create table clusters (
     error         text
 ) with (fillfactor = 50);
 
--- The alert of a cluster that cannot be reached: its hostname is the cluster's id. Indexes first: they are made while others may
--- read, and what follows lets nobody.
-create unique index alerts_one_open_per_cluster on alerts (hostname) where kind = 'cluster' and closed_at is null;
--- The list of what was unreachable, in the order of ids; of an expression that only lists ask for, as alerts_of_a_kind is.
-create index alerts_unreachable on alerts (alert_id) where kind || '' in ('host', 'cluster');
--- Nothing that is there already is of this kind, so nobody need read it all. It stands alone: a scheduler of before, which would
--- count it towards floods, is refused.
+-- The alert of a cluster that cannot be reached: its hostname is the cluster's id. Nothing that is there already is of this kind, so
+-- nobody need read it all while everybody waits. It stands alone: a scheduler of before, which would count it towards floods, is
+-- refused.
 alter table alerts
     drop constraint alerts_kind_is_known,
     add constraint alerts_kind_is_known check (kind in ('check', 'host', 'flood', 'cluster')) not valid,

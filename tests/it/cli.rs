@@ -7,6 +7,7 @@ mod clusters;
 mod completions;
 mod contexts;
 mod desk;
+mod every;
 mod failures;
 mod forms;
 mod hosts;

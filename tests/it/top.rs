@@ -44,6 +44,11 @@ struct Failing {
 }
 
 impl Site {
+    /// One on which nothing is failing.
+    async fn new() -> Self {
+        Self::beside(|installation| installation).await
+    }
+
     /// One with further settings, such as other clusters.
     async fn beside(settings: impl FnOnce(Installation) -> Installation) -> Self {
         let database = TestDatabase::new().await;

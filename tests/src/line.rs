@@ -3,6 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -21,6 +22,8 @@ pub enum Fault {
     LosesAnswer,
     /// The receiver has answered, and nothing comes.
     HoldsAnswer,
+    /// The answer comes in pieces of 400 bytes, ten in a second.
+    Trickles,
 }
 
 /// A port that leads to another one.
@@ -116,6 +119,29 @@ async fn carry(mut near: TcpStream, address: &str, fault: Fault) -> io::Result<(
         Fault::None => {
             let mut far = TcpStream::connect(address).await?;
             tokio::io::copy_bidirectional(&mut near, &mut far).await?;
+        }
+        Fault::Trickles => {
+            let far = TcpStream::connect(address).await?;
+            let (mut from_far, mut to_far) = far.into_split();
+            let (mut from_near, mut to_near) = near.into_split();
+            let there = tokio::io::copy(&mut from_near, &mut to_far);
+            let back = async {
+                let mut pace = tokio::time::interval(Duration::from_millis(100));
+                let mut piece = [0; 400];
+                loop {
+                    let n = from_far.read(&mut piece).await?;
+                    if n == 0 {
+                        return Ok(());
+                    }
+                    pace.tick().await;
+                    to_near.write_all(&piece[..n]).await?;
+                }
+            };
+            tokio::select! {
+                // whoever asks may have nothing more to say, and still wait
+                ended = back => return ended,
+                Err(error) = there => return Err(error),
+            }
         }
         Fault::Answers(status) => {
             request(&mut near).await?;

@@ -6,7 +6,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::header::{COOKIE, ETAG, HeaderValue, IF_MATCH, SET_COOKIE, USER_AGENT};
 use reqwest::{Certificate, Method, RequestBuilder, Response, StatusCode};
 use serde_json::Value;
-use stalker_domain::wire::API_KEY_HEADER;
+use stalker_domain::wire::{API_KEY_HEADER, KEY_REFUSED};
 
 use crate::context::{Credentials, Server};
 use crate::failure::Failure;
@@ -289,24 +289,28 @@ impl Client {
                     self.url()
                 ))
                 .hint("try again in a moment"),
-                _ => self.unintelligible(&format!("it answers {status}")),
+                // some servers refuse without a word, as the original's
+                refused => self
+                    .unintelligible(&format!("it answers {status}"))
+                    .status(refused),
             };
         };
-        if path.starts_with("/global/") && matches!(status.as_u16(), 403 | 404) {
-            // said by the other cluster, of a key and of things that are not ours
-            let failure = Failure::refused(status.as_u16(), detail);
-            return match detail.contains("does not let our key") {
-                true => failure.hint("an admin of this server can give it a key with more access, by clusters.ID.key"),
-                false => failure,
-            };
-        }
         if matches!(status.as_u16(), 502 | 504) {
             // our server is there, another cluster is not
             return Failure::unreachable(detail)
                 .hint("`stalker clusters list` shows which can be reached");
         }
         let failure = Failure::refused(status.as_u16(), detail);
+        let is_global = path.starts_with("/global/");
         match status.as_u16() {
+            400 if is_global => {
+                failure.hint("`stalker clusters list` shows which clusters there are")
+            }
+            403 if detail.contains(KEY_REFUSED) => failure.hint(
+                "an admin of this server can give it a key with more access, by clusters.ID.key",
+            ),
+            // of things that are the other cluster's
+            404 if is_global => failure,
             401 => failure.hint(format!("sign in: stalker login {}", self.url())),
             403 => failure.hint(
                 "ask an admin for a key or a user with more access, or use another: stalker login",
@@ -361,7 +365,7 @@ fn noun(path: &str) -> Option<&'static str> {
         "keys" => "keys",
         "user" => "users",
         "sessions" => "sessions",
-        "global" | "stats" => "clusters",
+        "stats" => "clusters",
         _ => return None,
     })
 }

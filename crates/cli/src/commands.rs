@@ -12,6 +12,7 @@ mod login;
 mod maintenances;
 mod notes;
 mod notifications;
+mod part;
 mod replicas;
 mod secret;
 mod sessions;

@@ -77,6 +77,13 @@ impl Failure {
         self
     }
 
+    /// With the HTTP status of what was answered.
+    #[must_use]
+    pub(crate) fn status(mut self, status: u16) -> Self {
+        self.status = Some(status);
+        self
+    }
+
     /// With what to do next.
     #[must_use]
     pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {

@@ -13,7 +13,7 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use crate::client::Client;
-use crate::failure::{Code, Failure};
+use crate::failure::Failure;
 pub(crate) use configuration::{configured, is_of_this_folder};
 
 /// stalkerweb cli
@@ -144,10 +144,10 @@ async fn perform(client: &Client, options: &Options) -> Result<bool, Failure> {
 
 /// What the server refused is said as the original said it; what did not answer at all ends everything.
 fn refusal(failure: Failure, not_found: &str) -> Result<bool, Failure> {
-    match (failure.code, failure.status) {
-        (Code::Refused, Some(404)) => says::line(not_found),
-        (Code::Refused, Some(status)) => says::line(&says::failed(status)),
-        _ => return Err(failure),
+    match failure.status {
+        Some(404) => says::line(not_found),
+        Some(status) => says::line(&says::failed(status)),
+        None => return Err(failure),
     }
     Ok(false)
 }

@@ -301,7 +301,9 @@ impl Answer {
             Form::Json => serde_json::to_string_pretty(document)
                 .map(|text| format!("{}\n", escaped(&text)))
                 .map_err(|error| unwritable(&error)),
-            Form::Yaml => yaml_serde::to_string(document).map_err(|error| unwritable(&error)),
+            Form::Yaml => {
+                yaml_serde::to_string(&tamed(document)).map_err(|error| unwritable(&error))
+            }
             Form::Table | Form::Wide => Ok(match self {
                 Self::Done(done) => done
                     .lines
@@ -335,7 +337,7 @@ impl Text {
 }
 
 /// JSON in which what could steer a terminal stands as its escape: to whoever reads JSON it is the same.
-fn escaped(json: &str) -> String {
+pub(crate) fn escaped(json: &str) -> String {
     let mut text = String::with_capacity(json.len());
     for c in json.chars() {
         match c {
@@ -348,6 +350,28 @@ fn escaped(json: &str) -> String {
         }
     }
     text
+}
+
+/// For YAML, which is read by people: what would steer a terminal stands as in tables.
+fn tamed(document: &Value) -> Value {
+    match document {
+        Value::String(text) if text.contains(|c| is_steering(c) && c != '\n') => {
+            let tame = |c| {
+                if is_steering(c) && c != '\n' {
+                    '\u{fffd}'
+                } else {
+                    c
+                }
+            };
+            Value::String(text.chars().map(tame).collect())
+        }
+        Value::Array(values) => values.iter().map(tamed).collect(),
+        Value::Object(map) => {
+            let map = map.iter().map(|(name, value)| (name.clone(), tamed(value)));
+            Value::Object(map.collect())
+        }
+        other => other.clone(),
+    }
 }
 
 /// What moves the cursor, rings the bell, or turns the direction of writing around.

@@ -9,7 +9,7 @@ use anyhow::{Context, ensure};
 use reqwest::header::{HeaderName, HeaderValue};
 use reqwest::{Certificate, Client, Method, StatusCode, Url};
 use serde_json::Value;
-use stalker_domain::wire::API_KEY_HEADER;
+use stalker_domain::wire::{API_KEY_HEADER, KEY_REFUSED};
 
 use crate::Config;
 use crate::answers::{self, Checks, Numbers, shown};
@@ -137,11 +137,13 @@ impl Cluster {
     /// Whether its key can be read on the way there.
     #[must_use]
     pub fn is_overheard(&self) -> bool {
-        let url = Url::parse(&self.wire.host).ok();
-        let name = url.as_ref().and_then(Url::host_str).unwrap_or_default();
+        let Ok(url) = Url::parse(&self.wire.host) else {
+            return true;
+        };
+        let name = url.host_str().unwrap_or_default();
         let address = name.trim_matches(['[', ']']).parse::<IpAddr>();
         let is_here = name == "localhost" || address.is_ok_and(|address| address.is_loopback());
-        self.wire.host.starts_with("http://") && !is_here
+        url.scheme() == "http" && !is_here
     }
 
     /// Its checks in a state of the API's path, as far as they are known. `None` if there is no such state.
@@ -184,9 +186,9 @@ impl Cluster {
         let reply = reply.unwrap_or_else(|_| Err(Failure::Unanswered(late(REACH_TIMEOUT))));
         let reply = reply.map_err(Failure::why)?;
         match reply.status {
-            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::TOO_MANY_REQUESTS => {
-                return Ok(accepted(&reply).err());
-            }
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => return Ok(accepted(&reply).err()),
+            // it will let us in again
+            StatusCode::TOO_MANY_REQUESTS => return Ok(None),
             _ => accepted(&reply)?,
         }
         let numbers = Numbers::read(&reply.body, &self.wire.id)?;
@@ -328,10 +330,9 @@ fn late(timeout: Duration) -> String {
 fn accepted(reply: &Reply) -> Result<(), String> {
     match reply.status {
         status if status.is_success() => Ok(()),
-        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Err(format!(
-            "it does not let our key do this: {}",
-            answers::refusal(reply)
-        )),
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
+            Err(format!("it {KEY_REFUSED}: {}", answers::refusal(reply)))
+        }
         _ => Err(format!("it answers: {}", answers::refusal(reply))),
     }
 }
@@ -362,4 +363,33 @@ fn header(name: &str) -> Option<HeaderValue> {
         .map(|c| if c.is_control() { '?' } else { c })
         .collect();
     HeaderValue::from_bytes(name.as_bytes()).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_is_overheard_where_others_are_on_the_way() {
+        rustls::crypto::ring::default_provider()
+            .install_default()
+            .ok();
+        for (host, is_overheard) in [
+            ("http://stalker.example.net", true),
+            ("HTTP://10.0.0.1:5000/", true),
+            ("https://stalker.example.net", false),
+            ("http://localhost:5000", false),
+            ("http://127.0.0.2:5000", false),
+            ("http://[::1]:5000", false),
+        ] {
+            let config = Config {
+                host: host.to_owned(),
+                key: "key".to_owned(),
+                ca_file: None,
+            };
+            let second = Duration::from_secs(1);
+            let cluster = Cluster::new("west", &config, second, second).expect("it can be used");
+            assert_eq!(cluster.is_overheard(), is_overheard, "{host}");
+        }
+    }
 }

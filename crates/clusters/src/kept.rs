@@ -75,13 +75,15 @@ impl<T: Send + Sync + 'static> Kept<T> {
     where
         Answer: Future<Output = Result<T, String>> + Send + 'static,
     {
-        let came_at = Instant::now();
+        let came = (Instant::now(), self.inner.generation());
         loop {
             let asking = {
                 let mut slot = self.inner.lock();
-                match &slot.asking {
+                // one that is over and was not settled never will be
+                let asking = slot.asking.as_ref();
+                match asking.filter(|asking| asking.peek().is_none()) {
                     Some(asking) => asking.clone(),
-                    None if self.inner.is_known(&slot, came_at, ttl, patience) => {
+                    None if self.inner.is_known(&slot, came, ttl, patience) => {
                         return slot.shown();
                     }
                     None => {
@@ -106,20 +108,27 @@ impl<T: Send + Sync + 'static> Inner<T> {
         self.slot.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn generation(&self) -> u64 {
+        self.generation.load(Ordering::SeqCst)
+    }
+
+    /// Whether somebody who came then may take what is known: it was asked for in their presence, however much has changed
+    /// since, so that nobody waits for ever; or it is true still, and young enough.
     fn is_known(
         &self,
         slot: &Slot<T>,
-        came_at: Instant,
+        (came_at, came_in): (Instant, u64),
         ttl: Duration,
         patience: Duration,
     ) -> bool {
-        let generation = self.generation.load(Ordering::SeqCst);
         slot.ended.as_ref().is_some_and(|ended| {
             let good_for = match ended.error {
                 None => ttl,
                 Some(_) => patience,
             };
-            ended.generation == generation && (ended.at >= came_at || ended.at.elapsed() < good_for)
+            let is_theirs = ended.generation >= came_in && ended.at >= came_at;
+            let is_young = ended.generation == self.generation() && ended.at.elapsed() < good_for;
+            is_theirs || is_young
         })
     }
 
@@ -128,7 +137,7 @@ impl<T: Send + Sync + 'static> Inner<T> {
         self: Arc<Self>,
         answer: impl Future<Output = Result<T, String>> + Send + 'static,
     ) -> Shared<BoxFuture<'static, ()>> {
-        let generation = self.generation.load(Ordering::SeqCst);
+        let generation = self.generation();
         let asked_at = Instant::now();
         let asking = tokio::spawn(answer);
         let settled = tokio::spawn(async move {
@@ -267,6 +276,23 @@ mod tests {
         };
         let (_, after) = tokio::join!(look(), change);
         assert_eq!(after, Some(1));
+    }
+
+    /// Somebody who changes one thing after the other keeps nobody waiting.
+    #[tokio::test]
+    async fn changes_without_end_keep_nobody_waiting() {
+        let kept = Arc::new(Kept::default());
+        let times = AtomicU32::new(0);
+        let ask = || {
+            let (n, kept) = (times.fetch_add(1, Ordering::SeqCst), Arc::clone(&kept));
+            async move {
+                kept.expire();
+                Ok(n)
+            }
+        };
+        let look = kept.look(LONG, LONG, ask).await;
+        assert_eq!(look.good.map(|(n, _)| *n), Some(0));
+        assert_eq!(times.load(Ordering::SeqCst), 1);
     }
 
     #[tokio::test]

@@ -280,7 +280,7 @@ pub async fn set_end(
     Ok(done.rows_affected() == 1)
 }
 
-/// How many checks a maintenance is about, as hosts and checks are today.
+/// How many checks a maintenance is about, as hosts and checks are today; and other clusters, whose ids are names of hosts to it.
 ///
 /// # Errors
 /// If the database does not answer.
@@ -294,7 +294,8 @@ pub async fn reach(pool: &PgPool, maintenance_id: i64) -> sqlx::Result<i64> {
             where k.removed_at is null and k.host_id = any (array(
                 select h.host_id from hosts h, m where matches_glob(h.hostname, m.hosts) and any_matches_glob(h.roles, m.roles)))
             group by k.name)
-        select coalesce(sum(named.n), 0)::bigint as "count!" from named, m where matches_glob(named.name, m.checks)
+        select coalesce((select sum(named.n) from named, m where matches_glob(named.name, m.checks)), 0)::bigint
+               + (select count(*) from clusters c, m where m.roles is null and m.checks is null and matches_glob(c.cluster, m.hosts)) as "count!"
         "#,
         maintenance_id,
     )

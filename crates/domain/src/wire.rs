@@ -17,6 +17,8 @@ pub const CHECK_KEY_HEADER: &str = "x-check-key";
 pub const REGISTER_KEY_HEADER: &str = "x-register-key";
 /// Ours: header with which an agent shows that it is the one that has registered its name before.
 pub const AGENT_TOKEN_HEADER: &str = "x-agent-token";
+/// Ours: of a cluster that refuses the key that another has for it. Clients know by this that it is not their own.
+pub const KEY_REFUSED: &str = "does not let our key do this";
 /// Header with which a client calls the API.
 pub const API_KEY_HEADER: &str = "x-api-key";
 

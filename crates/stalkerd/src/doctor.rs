@@ -85,7 +85,9 @@ impl Invariant {
             Self::Hard => "a check is hard exactly while its alert is open",
             Self::States => "every open alert has its check, host or cluster",
             Self::Floods => "floods agree with their members",
-            Self::Clusters => "other clusters let our key in, and are understood",
+            Self::Clusters => {
+                "other clusters let our key in, and are called what they call themselves"
+            }
             Self::Snapshots => "nobody holds a transaction open for long",
         }
     }
@@ -121,8 +123,8 @@ impl Invariant {
                  where closed_at is null and alert_id in ({ids})`, and the scheduler resolves what was told"
             ),
             Self::Floods => "a running scheduler closes floods and hands members back; if it runs, this is a fault of Stalker: report it with `stalkerd alerts explain ID` of the flood".to_owned(),
-            Self::Clusters => "what they say is shown as it was before: ask for another key there, and set clusters.ID.key here; `stalker clusters list` \
-                 shows whether it helped".to_owned(),
+            Self::Clusters => "if it is our key: ask for another one there, and set clusters.ID.key here; if it is the name: call it here what it calls \
+                 itself; `stalker clusters list` shows whether it helped".to_owned(),
             Self::Snapshots => format!(
                 "end it in its program, or by `select pg_terminate_backend(pid) from pg_stat_activity where pid in ({ids})`: \
                  nothing of the tables can be cleaned meanwhile"

@@ -290,9 +290,9 @@ impl Settings {
             );
         }
         ensure!(
-            // together with the rest of a request, less than one may take
-            (1..=20).contains(&self.api.remote_timeout),
-            "api.remote_timeout is {} s; it must be from 1 to 20",
+            // twice that, and what else belongs to a request, is less than one may take
+            (1..=12).contains(&self.api.remote_timeout),
+            "api.remote_timeout is {} s; it must be from 1 to 12",
             self.api.remote_timeout
         );
         ensure!(

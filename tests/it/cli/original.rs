@@ -252,6 +252,26 @@ async fn checks_and_hosts_are_removed() {
     assert_eq!(terminal.ended().await, 0);
 }
 
+/// The original's own server says nothing but a status of what it does not have.
+#[tokio::test]
+async fn the_originals_server_is_understood() {
+    let app = axum::Router::new()
+        .fallback(async || (axum::http::StatusCode::NOT_FOUND, "<html>not found"));
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await;
+    let listener = listener.expect("loopback can be listened on");
+    let address = listener.local_addr().expect("it has an address");
+    tokio::spawn(async move { axum::serve(listener, app).await });
+    let desk = desk_with_file(&format!("http://{address}"));
+    for (line, expected) in [
+        ("stalker-client --recheck 99", "Error. No check with id 99"),
+        ("stalker-client --list nope", "Error. No checks for nope"),
+    ] {
+        let said = desk.runs_quietly(line).await;
+        assert_eq!(said.code, 1, "{said:?}");
+        assert!(said.out.contains(expected), "{said:?}");
+    }
+}
+
 #[tokio::test]
 async fn a_server_must_be_configured() {
     let desk = Desk::new().variable("stalker-client-conf", "/nowhere");

@@ -232,3 +232,24 @@ async fn a_maintenance_of_a_cluster_holds_its_alert() {
     let told = pager.settled(1, Duration::from_secs(2)).await;
     assert_eq!(told[0].text("incident_key"), "cluster:south");
 }
+
+/// A scheduler of before, which knows of no such alert, may not count it towards floods, nor let one take it in.
+#[tokio::test]
+async fn a_scheduler_of_before_leaves_it_alone() {
+    let database = TestDatabase::new().await;
+    let execute = async |sql: &'static str| sqlx::raw_sql(sql).execute(database.pool()).await;
+    execute(
+        "insert into alerts (kind, priority, threshold, window_s) values ('flood', 1, 1, 60);
+         insert into alerts (kind, hostname, priority) values ('cluster', 'south', 1);",
+    )
+    .await
+    .expect("both are alerts");
+    for sql in [
+        "update alerts set counted_at = now() where kind = 'cluster'",
+        "update alerts set parent_id = 1 where kind = 'cluster'",
+        "insert into alerts (kind, hostname, priority) values ('cluster', 'south', 1)",
+        "insert into alerts (kind, priority) values ('cluster', 1)",
+    ] {
+        assert!(execute(sql).await.is_err(), "{sql}");
+    }
+}

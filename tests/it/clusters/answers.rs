@@ -375,3 +375,98 @@ async fn who_lets_nobody_in_was_not_asked() {
     let audit = east.api.read("/audit?action=set_cluster_next_run").await;
     assert_eq!(audit, json!({"audit": []}));
 }
+
+/// All are asked at the same time: each of these answers once the other was asked as well.
+#[tokio::test]
+async fn all_are_asked_at_once() {
+    let both = Arc::new(tokio::sync::Barrier::new(2));
+    let database = TestDatabase::new().await;
+    let mut installation = Installation::new(&database)
+        .set("api.cluster_id", "east")
+        .set("api.remote_timeout", 5);
+    for id in ["north", "south"] {
+        let both = Arc::clone(&both);
+        let stats = axum::routing::get(async move || {
+            both.wait().await;
+            axum::Json(json!({id: {"checks": 1}}))
+        });
+        let listener = TcpListener::bind("127.0.0.1:0").await;
+        let listener = listener.expect("loopback can be listened on");
+        let address = listener.local_addr().expect("it has an address");
+        let app = Router::new().route("/stats", stats);
+        tokio::spawn(async move { axum::serve(listener, app).await });
+        installation = installation
+            .set(&format!("clusters.{id}.host"), format!("http://{address}"))
+            .set(&format!("clusters.{id}.key"), KEY);
+    }
+    let east = Cluster::run(installation, database, "api").await;
+    let numbers = east.api.read("/stats/all").await["all"].take();
+    for id in ["north", "south"] {
+        assert_eq!(
+            (&numbers[id]["checks"], &numbers[id]["error"]),
+            (&json!(1), &Value::Null),
+            "{numbers}"
+        );
+    }
+}
+
+/// Each thing that can be done, as the original takes and answers it.
+#[tokio::test]
+async fn the_original_is_steered() {
+    let fake = Fake::start().await;
+    let east = fake.seen(0).await;
+    fake.say(Answer::Json(200, json!({"checks": [original_check()]})));
+    let listed = east.api.read("/global/far/checks/host/old1").await;
+    assert_eq!(listed["checks"][0]["id"], "51f0a2");
+    fake.requests();
+    fake.say(Answer::Json(200, json!({"success": true})));
+    let done = (StatusCode::OK, json!({"success": true}));
+    for (method, path, body, expected) in [
+        (
+            "POST",
+            "/checks/id/51f0a2/next",
+            Some(json!({"next": "now"})),
+            "POST /checks/id/51f0a2/next {\"next\":\"now\"}",
+        ),
+        // whole seconds, as it reads them
+        (
+            "POST",
+            "/checks/id/51f0a2/next",
+            Some(json!({"next": 4_000_000_000.5})),
+            "POST /checks/id/51f0a2/next {\"next\":4000000000}",
+        ),
+        (
+            "POST",
+            "/checks/id/51f0a2/suspended",
+            Some(json!({"suspended": true})),
+            "POST /checks/id/51f0a2/suspended {\"suspended\":true}",
+        ),
+        (
+            "POST",
+            "/checks/id/51f0a2/owner",
+            Some(json!({"owner": " zoe "})),
+            "POST /checks/id/51f0a2/owner {\"owner\":\"zoe\"}",
+        ),
+        (
+            "DELETE",
+            "/checks/id/51f0a2/owner",
+            None,
+            "DELETE /checks/id/51f0a2/owner",
+        ),
+        (
+            "DELETE",
+            "/checks/id/51f0a2",
+            None,
+            "DELETE /checks/id/51f0a2",
+        ),
+        ("DELETE", "/hosts/old1", None, "DELETE /hosts/old1"),
+    ] {
+        let path = format!("/global/far{path}");
+        let answer = match (method, body) {
+            ("POST", Some(body)) => east.api.post(&path, &body).await,
+            _ => east.api.delete(&path).await,
+        };
+        assert_eq!(answer, done, "{method} {path}");
+        assert_eq!(fake.requests(), [expected]);
+    }
+}

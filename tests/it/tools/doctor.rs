@@ -162,7 +162,7 @@ async fn every_damage_is_found_and_nothing_else() {
         ),
         (
             "insert into clusters (cluster, answered_at, error) values ('west', now(), 'HTTP 403')",
-            "other clusters let our key in, and are understood",
+            "other clusters let our key in, and are called what they call themselves",
         ),
     ];
     let disagree = "floods agree with their members";

@@ -1,9 +1,12 @@
 //! Bad lines: a server that goes and comes back, one that is slow, one that is none, and one that does not know us.
 
+use axum::http::StatusCode;
+use axum::routing::get;
+use axum::{Json, Router};
 use serde_json::json;
-
 use stalker_tests::line::{Fault, Line};
 use stalker_tests::terminal::Terminal;
+use tokio::net::TcpListener;
 
 use super::{Site, is_listed, select, selected};
 
@@ -157,4 +160,54 @@ async fn a_key_for_some_hosts_shows_these() {
     let screen = terminal.wait_for("its hosts", is_whole).await;
     assert!(!screen.contains("db1"), "{screen}");
     assert!(!screen.contains("cannot"), "{screen}");
+}
+
+/// A server of the original's has no alerts, and says nothing but a status of what it does not have.
+#[tokio::test]
+async fn a_server_of_the_originals_is_shown() {
+    let site = Site::new().await;
+    let check = json!({"id": "51f", "hostname": "old1", "check": "check_old", "status": false, "fail_count": 4, "out": "DISK FULL"});
+    let app = Router::new()
+        .route(
+            "/checks/state/alerting",
+            get(async move || Json(json!({"alerting": [check]}))),
+        )
+        .route(
+            "/stats",
+            get(async || Json(json!({"old": {"checks": 1, "failing": 1}}))),
+        )
+        .route(
+            "/global/clusters",
+            get(async || Json(json!({"clusters": {}}))),
+        )
+        .fallback(async || (StatusCode::NOT_FOUND, "<html>not found"));
+    let listener = TcpListener::bind("127.0.0.1:0").await;
+    let listener = listener.expect("loopback can be listened on");
+    let address = listener.local_addr().expect("it has an address");
+    tokio::spawn(async move { axum::serve(listener, app).await });
+    let terminal = Terminal::start(&site.command(&format!("http://{address}")), 24, 80);
+    let is_whole = |screen: &str| screen.contains("old1") && screen.contains("DISK FULL");
+    let screen = terminal.wait_for("its check", is_whole).await;
+    assert!(screen.contains("old:"), "{screen}");
+}
+
+/// Over a line that takes its time keys are answered at once, and what comes piece by piece is shown when it is there.
+#[tokio::test]
+async fn a_slow_line_slows_nothing_but_the_news() {
+    let site = Site::in_trouble().await;
+    let mut line = Line::new().await;
+    line.becomes(Fault::Trickles).await;
+    line.lead_to(&site.api.url);
+    let url = line.url();
+    let mut terminal = Terminal::start(&site.command(url.trim_end_matches('/')), 24, 80);
+    let is_asking = |screen: &str| screen.contains(['⠋', '⠙', '⠴', '⠦']) && !is_listed(screen);
+    terminal.wait_for("that it is asking", is_asking).await;
+    terminal.type_text("?");
+    let is_help = |screen: &str| screen.contains("one line down, up");
+    let screen = terminal
+        .wait_for("the help, before the list", is_help)
+        .await;
+    assert!(!is_listed(&screen), "{screen}");
+    terminal.type_text("q");
+    terminal.wait_for("the list", is_listed).await;
 }

@@ -59,6 +59,70 @@ async fn the_help_sheet_lists_every_key() {
     }
 }
 
+#[tokio::test]
+async fn questions_stand_below_the_list() {
+    let site = Site::in_trouble().await;
+    for (name, rows, columns) in SIZES {
+        let mut terminal = site.open(rows, columns).await;
+        select(&mut terminal, "check_load").await;
+        for (question, keys, shows, leave) in [
+            ("filter", "/web1", "2 match", "\u{1b}"),
+            ("note", "n", "note about", "\u{1b}"),
+            ("maintenance", "M", "maintenance of all of", "\u{1b}"),
+            ("removal", "X", "Remove the host", "n"),
+        ] {
+            terminal.type_text(keys);
+            terminal
+                .wait_for(question, |screen| screen.contains(shows))
+                .await;
+            assert_snapshot!(format!("{question}-{name}"), still(&terminal).await);
+            terminal.type_text(leave);
+            // an escape and what comes with it would be one key
+            let is_gone = |screen: &str| super::is_listed(screen) && !screen.contains(shows);
+            terminal.wait_for("the list", is_gone).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_cannot_be_reached_is_told_above() {
+    let mut site = Site::in_trouble_beside(|ours| {
+        // nobody listens there
+        ours.set("clusters.south.host", "http://127.0.0.1:1")
+            .set("clusters.south.key", "key")
+    })
+    .await;
+    let mut terminals = Vec::new();
+    for (name, rows, columns) in SIZES {
+        let terminal = site.open(rows, columns).await;
+        terminal
+            .wait_for("the cluster", |screen| screen.contains("cluster south"))
+            .await;
+        assert_snapshot!(format!("cluster-{name}"), still(&terminal).await);
+        terminals.push((name, terminal));
+    }
+    site.component.process.kill();
+    for (name, terminal) in terminals {
+        let is_lost = |screen: &str| screen.contains("✗ no answer since");
+        let screen = drawn(&terminal, "that the server is lost", is_lost).await;
+        let lines: Vec<_> = screen
+            .lines()
+            .map(|line| timeless(&clockless(line)))
+            .collect();
+        assert_snapshot!(format!("lost-{name}"), lines.join("\n"));
+    }
+}
+
+/// Without when and where the server was lost, and without what turns while it is asked.
+fn clockless(line: &str) -> String {
+    let line = line.replace(['⠋', '⠙', '⠴', '⠦'], " ");
+    let line = match line.split_once("✗ no answer since ") {
+        Some((before, _)) => format!("{before}✗ no answer since …"),
+        None => line,
+    };
+    line.trim_end().to_owned()
+}
+
 /// The screen when nothing is being asked, with times that differ from run to run made the same.
 async fn still(terminal: &Terminal) -> String {
     let is_still = |screen: &str| !screen.contains(['⠋', '⠙', '⠴', '⠦']);

@@ -95,7 +95,7 @@ struct Maintenances {
 struct Declared {
     /// As it is.
     maintenance: Maintenance,
-    /// How many of today's checks it matches; none may be a mistake.
+    /// How many of today's checks and other clusters it matches; none may be a mistake.
     #[schema(minimum = 0, example = 12)]
     reach: i64,
 }

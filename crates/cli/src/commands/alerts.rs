@@ -4,6 +4,7 @@ use clap::{Args, Subcommand};
 use clap_complete::engine::ArgValueCompleter;
 use serde_json::Value;
 
+use super::part::Part;
 use crate::client::{Client, escaped};
 use crate::failure::Failure;
 use crate::output::{Answer, Cell, Shown, Table, Text, Tone};
@@ -61,12 +62,8 @@ pub(crate) struct Filter {
     /// Opened before then
     #[arg(long, value_name = "TIME", value_parser = times::at)]
     to: Option<i64>,
-    /// At most so many
-    #[arg(long)]
-    limit: Option<u32>,
-    /// Only what comes after the alert with this id
-    #[arg(long, value_name = "ID")]
-    after: Option<String>,
+    #[command(flatten)]
+    part: Part,
 }
 
 impl Command {
@@ -89,7 +86,7 @@ async fn list(client: &Client, filter: &Filter) -> Result<Answer, Failure> {
         .list(
             "/alerts",
             "alerts",
-            &[
+            &filter.part.of([
                 ("open", open),
                 ("kind", filter.kind.clone()),
                 ("host", filter.host.clone()),
@@ -101,9 +98,7 @@ async fn list(client: &Client, filter: &Filter) -> Result<Answer, Failure> {
                 ("parent", filter.parent.clone()),
                 ("from", filter.from.map(|at| at.to_string())),
                 ("to", filter.to.map(|at| at.to_string())),
-                ("limit", filter.limit.map(|limit| limit.to_string())),
-                ("after", filter.after.clone()),
-            ],
+            ]),
         )
         .await?;
     let alerts = document["alerts"]

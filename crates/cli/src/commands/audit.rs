@@ -3,6 +3,7 @@
 use clap::{Args, Subcommand};
 use serde_json::Value;
 
+use super::part::Part;
 use crate::client::Client;
 use crate::failure::Failure;
 use crate::output::{Answer, Table};
@@ -37,12 +38,8 @@ pub(crate) struct Filter {
     /// The newest first
     #[arg(long)]
     newest: bool,
-    /// At most so many
-    #[arg(long)]
-    limit: Option<u32>,
-    /// Only what comes after the entry with this id
-    #[arg(long, value_name = "ID")]
-    after: Option<String>,
+    #[command(flatten)]
+    part: Part,
 }
 
 impl Command {
@@ -60,16 +57,14 @@ async fn list(client: &Client, filter: &Filter) -> Result<Answer, Failure> {
         .list(
             "/audit",
             "audit",
-            &[
+            &filter.part.of([
                 ("actor", filter.actor.clone()),
                 ("action", filter.action.clone()),
                 ("subject", filter.subject.clone()),
                 ("from", filter.from.map(|at| at.to_string())),
                 ("to", filter.to.map(|at| at.to_string())),
                 ("newest", filter.newest.then(|| "true".to_owned())),
-                ("limit", filter.limit.map(|limit| limit.to_string())),
-                ("after", filter.after.clone()),
-            ],
+            ]),
         )
         .await?;
     let columns = [

@@ -26,7 +26,13 @@ pub(crate) enum Command {
     #[command(visible_alias = "ls")]
     List(list::Filter),
     /// A check, with its latest state changes
-    Show(One),
+    Show {
+        #[command(flatten)]
+        one: One,
+        /// Of this other cluster, where its state changes stay
+        #[arg(long)]
+        cluster: Option<String>,
+    },
     /// Runs checks now
     #[command(visible_alias = "recheck")]
     Run(Named),
@@ -74,7 +80,7 @@ impl Command {
     pub(crate) async fn run(&self, client: &Client) -> Result<Answer, Failure> {
         match self {
             Self::List(filter) => filter.list(client).await,
-            Self::Show(one) => show(client, one).await,
+            Self::Show { one, cluster } => show(client, one, cluster.as_deref()).await,
             Self::Run(named) => acts::run(client, named).await,
             Self::Reschedule { named, when } => acts::reschedule(client, named, when).await,
             Self::Suspend(named) => acts::suspend(client, named).await,
@@ -89,8 +95,8 @@ impl Command {
     }
 }
 
-async fn show(client: &Client, one: &One) -> Result<Answer, Failure> {
-    let path = one.find(client).await?.path;
+async fn show(client: &Client, one: &One, cluster: Option<&str>) -> Result<Answer, Failure> {
+    let path = one.find_in(client, cluster).await?.path;
     let check = client.one(&path, "check").await?["check"].take();
     let text = |field: &str| check[field].as_str().unwrap_or_default();
     let number = |field: &str| check[field].as_i64().unwrap_or_default();
@@ -99,7 +105,10 @@ async fn show(client: &Client, one: &One) -> Result<Answer, Failure> {
         escaped(text("hostname")),
         escaped(text("check"))
     );
-    let mut log = client.list(&path, "state_log", &[]).await?;
+    let mut log = match cluster {
+        None => client.list(&path, "state_log", &[]).await?,
+        Some(_) => json!({"state_log": []}),
+    };
     let latency = check["latency_ms"].as_f64().unwrap_or_default();
     let sheet = vec![
         ("check", text("check").into()),
@@ -135,10 +144,13 @@ async fn show(client: &Client, one: &One) -> Result<Answer, Failure> {
         ("priority", number("priority").to_string().into()),
         ("id", text("id").into()),
     ];
-    let changes = history::table(&log);
+    let changes = match cluster {
+        None => vec![("State changes, the latest last", history::table(&log))],
+        Some(_) => Vec::new(),
+    };
     Ok(Answer::Shown(Shown {
         is_alerting: check["status"] == false,
-        text: Text::Sheet(sheet, vec![("State changes, the latest last", changes)]),
+        text: Text::Sheet(sheet, changes),
         document: json!({"check": check, "state_log": log["state_log"].take()}),
     }))
 }

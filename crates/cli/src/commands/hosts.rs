@@ -4,6 +4,7 @@ use clap::{Args, Subcommand};
 use clap_complete::engine::ArgValueCompleter;
 use serde_json::{Value, json};
 
+use super::part::Part;
 use super::{checks, notes};
 use crate::client::{Client, escaped};
 use crate::completions;
@@ -71,12 +72,8 @@ pub(crate) struct Filter {
     /// Those with this role
     #[arg(long)]
     role: Option<String>,
-    /// At most so many
-    #[arg(long)]
-    limit: Option<u32>,
-    /// Only what comes after the host with this id
-    #[arg(long, value_name = "ID")]
-    after: Option<String>,
+    #[command(flatten)]
+    part: Part,
 }
 
 impl One {
@@ -135,11 +132,7 @@ async fn list(client: &Client, filter: &Filter) -> Result<Answer, Failure> {
         .list(
             "/hosts",
             "hosts",
-            &[
-                ("role", filter.role.clone()),
-                ("limit", filter.limit.map(|limit| limit.to_string())),
-                ("after", filter.after.clone()),
-            ],
+            &filter.part.of([("role", filter.role.clone())]),
         )
         .await?;
     let columns = [

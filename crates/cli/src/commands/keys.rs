@@ -4,6 +4,7 @@ use chrono::TimeDelta;
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
+use super::part::Part;
 use crate::client::{Client, escaped};
 use crate::confirm::Confirmed;
 use crate::failure::Failure;
@@ -15,7 +16,7 @@ use crate::times;
 pub(crate) enum Command {
     /// Keys: what they are for, not the keys themselves
     #[command(visible_alias = "ls")]
-    List,
+    List(Part),
     /// Makes a key, and prints it: it is never shown again
     Create(Create),
     /// Revokes a key for good
@@ -48,7 +49,7 @@ impl Command {
     /// Why it could not be done.
     pub(crate) async fn run(&self, client: &Client) -> Result<Answer, Failure> {
         match self {
-            Self::List => list(client).await,
+            Self::List(part) => list(client, part).await,
             Self::Create(new) => create(client, new).await,
             Self::Revoke { id, confirmed } => {
                 confirmed.ask(&format!("Revoke key {id} for good?"))?;
@@ -59,8 +60,8 @@ impl Command {
     }
 }
 
-async fn list(client: &Client) -> Result<Answer, Failure> {
-    let document = client.list("/keys", "keys", &[]).await?;
+async fn list(client: &Client, part: &Part) -> Result<Answer, Failure> {
+    let document = client.list("/keys", "keys", &part.of([])).await?;
     let columns = [
         "ID",
         "NAME",

@@ -2,10 +2,13 @@
 
 use chrono::TimeDelta;
 use clap::{Args, Subcommand};
+use clap_complete::engine::ArgValueCompleter;
 use reqwest::Method;
 use serde_json::{Value, json};
 
+use super::part::Part;
 use crate::client::{Client, escaped};
+use crate::completions;
 use crate::confirm::Confirmed;
 use crate::failure::Failure;
 use crate::output::{Answer, Cell, Shown, Table, Text, Tone};
@@ -16,11 +19,7 @@ use crate::times;
 pub(crate) enum Command {
     /// Maintenances in force and to come
     #[command(visible_alias = "ls")]
-    List {
-        /// Those that are over as well
-        #[arg(long)]
-        past: bool,
-    },
+    List(Filter),
     /// Declares a maintenance: what it matches runs and is shown, and nobody is told
     Add(Add),
     /// A maintenance
@@ -42,6 +41,19 @@ pub(crate) enum Command {
         #[command(flatten)]
         confirmed: Confirmed,
     },
+}
+
+/// Which maintenances are wanted: all that is given must be so.
+#[derive(Debug, Args)]
+pub(crate) struct Filter {
+    /// Those that are over as well
+    #[arg(long)]
+    past: bool,
+    /// Those that the host of this name or address is in
+    #[arg(long, add = ArgValueCompleter::new(completions::hosts))]
+    host: Option<String>,
+    #[command(flatten)]
+    part: Part,
 }
 
 /// Of what, for how long, and why. What is given must all match, of several of a kind any one.
@@ -89,7 +101,7 @@ impl Command {
     /// Why it could not be done.
     pub(crate) async fn run(&self, client: &Client) -> Result<Answer, Failure> {
         match self {
-            Self::List { past } => list(client, *past).await,
+            Self::List(filter) => list(client, filter).await,
             Self::Add(add) => declare(client, add).await,
             Self::Show { id } => {
                 let document = client.get(&path(id)).await?;
@@ -118,9 +130,12 @@ fn path(id: &str) -> String {
     format!("/maintenances/{}", escaped(id))
 }
 
-async fn list(client: &Client, past: bool) -> Result<Answer, Failure> {
-    let past = [("past", past.then(|| "true".to_owned()))];
-    let document = client.list("/maintenances", "maintenances", &past).await?;
+async fn list(client: &Client, filter: &Filter) -> Result<Answer, Failure> {
+    let past = ("past", filter.past.then(|| "true".to_owned()));
+    let filters = filter.part.of([past, ("host", filter.host.clone())]);
+    let document = client
+        .list("/maintenances", "maintenances", &filters)
+        .await?;
     let columns = ["ID", "PHASE", "OF", "BEGINS", "ENDS", "AUTHOR", "REASON"];
     let mut table = Table::new(&columns, "no maintenances");
     for maintenance in document["maintenances"].as_array().into_iter().flatten() {
@@ -164,7 +179,7 @@ async fn declare(client: &Client, add: &Add) -> Result<Answer, Failure> {
         _ => "",
     };
     let line = format!(
-        "maintenance {} until {}; checks that it matches today: {}{warning}",
+        "maintenance {} until {}; checks and clusters that it matches today: {}{warning}",
         maintenance["id"].as_str().unwrap_or_default(),
         times::utc(maintenance["ends"].as_i64()),
         answer["reach"],

@@ -4,6 +4,7 @@ use clap::{Args, Subcommand};
 use clap_complete::engine::ArgValueCompleter;
 use serde_json::Value;
 
+use super::part::Part;
 use crate::client::{Client, escaped};
 use crate::each::{Thing, each};
 use crate::failure::Failure;
@@ -39,12 +40,8 @@ pub(crate) struct Filter {
     /// What became of it
     #[arg(long, value_parser = ["pending", "sending", "accepted", "refused", "dropped", "superseded"])]
     state: Option<String>,
-    /// At most so many
-    #[arg(long)]
-    limit: Option<u32>,
-    /// Only what comes after the notification with this id
-    #[arg(long, value_name = "ID")]
-    after: Option<String>,
+    #[command(flatten)]
+    part: Part,
 }
 
 impl Command {
@@ -76,14 +73,12 @@ async fn list(client: &Client, filter: &Filter) -> Result<Answer, Failure> {
         .list(
             "/notifications",
             "notifications",
-            &[
+            &filter.part.of([
                 ("alert", filter.alert.clone()),
                 ("host", filter.host.clone()),
                 ("channel", filter.channel.clone()),
                 ("state", filter.state.clone()),
-                ("limit", filter.limit.map(|limit| limit.to_string())),
-                ("after", filter.after.clone()),
-            ],
+            ]),
         )
         .await?;
     let mut table = Table::new(

@@ -4,6 +4,7 @@ use clap::{Args, Subcommand};
 use reqwest::Method;
 use serde_json::{Value, json};
 
+use super::part::Part;
 use super::secret;
 use crate::client::{Client, escaped};
 use crate::confirm::Confirmed;
@@ -15,7 +16,7 @@ use crate::output::{Answer, Shown, Table, Text};
 pub(crate) enum Command {
     /// Users, and what they may do
     #[command(visible_alias = "ls")]
-    List,
+    List(Part),
     /// A user
     Show {
         /// Their name; without it, you
@@ -98,7 +99,7 @@ impl Command {
     /// Why it could not be done.
     pub(crate) async fn run(&self, client: &Client) -> Result<Answer, Failure> {
         match self {
-            Self::List => list(client).await,
+            Self::List(part) => list(client, part).await,
             Self::Show { username } => show(client, username).await,
             Self::Create {
                 username,
@@ -149,8 +150,8 @@ fn path(username: &str) -> String {
     format!("/user/{}", escaped(username))
 }
 
-async fn list(client: &Client) -> Result<Answer, Failure> {
-    let document = client.list("/user", "users", &[]).await?;
+async fn list(client: &Client, part: &Part) -> Result<Answer, Failure> {
+    let document = client.list("/user", "users", &part.of([])).await?;
     let mut table = Table::new(&["NAME", "ROLE", "EMAIL", "THEME+"], "no users");
     for user in document["users"].as_array().into_iter().flatten() {
         let text = |field: &str| user[field].as_str().unwrap_or_default();

@@ -6,8 +6,8 @@ use serde_json::ser::{PrettyFormatter, Serializer};
 
 use super::{refusal, says};
 use crate::client::{Client, escaped};
-use crate::failure::{Code, Failure};
-use crate::times;
+use crate::failure::Failure;
+use crate::{output, times};
 
 /// How the output of a check begins whose host was not reached.
 const UNREACHED: &str = "<urlopen error [Errno";
@@ -150,7 +150,7 @@ async fn has_recent_note(client: &Client, host: &str) -> Result<bool, Failure> {
             let week = chrono::TimeDelta::seconds(WEEK_S);
             Ok(written.is_some_and(|written| written > times::from_now(-week)))
         }
-        Err(failure) if failure.code == Code::Refused => {
+        Err(failure) if failure.status.is_some() => {
             if let Some(status) = failure.status.filter(|status| *status != 404) {
                 let reason = says::reason(status);
                 says::line(&format!(
@@ -216,7 +216,8 @@ fn json(document: &Value) {
     let mut serializer =
         Serializer::with_formatter(&mut text, PrettyFormatter::with_indent(b"    "));
     if document.serialize(&mut serializer).is_ok() {
-        // it escapes control characters, and lines are its own
-        String::from_utf8_lossy(&text).lines().for_each(says::line);
+        // lines are its own
+        let text = output::escaped(&String::from_utf8_lossy(&text));
+        text.lines().for_each(says::line);
     }
 }

@@ -44,7 +44,10 @@ impl Model {
                 Vec::new()
             }
             Event::Progress { subject, done, of } => {
-                self.say(Tone::Underway, format!("{subject}: {done} of {of}"));
+                // whoever wants to leave is to read what that means
+                if !self.is_leaving {
+                    self.say(Tone::Underway, format!("{subject}: {done} of {of}"));
+                }
                 Vec::new()
             }
             Event::Acted {

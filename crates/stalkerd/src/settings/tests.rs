@@ -212,7 +212,7 @@ fn clusters_that_nobody_could_ask_are_refused() {
         "ca_file: /dev/null has no certificate",
     );
     refuses("api.remote_timeout = 0", "api.remote_timeout is 0 s");
-    refuses("api.remote_timeout = 21", "api.remote_timeout is 21 s");
+    refuses("api.remote_timeout = 13", "api.remote_timeout is 13 s");
     refuses("api.cache_ttl = 3601", "api.cache_ttl is 3601 s");
     refuses(
         "alerts.cluster_down_after = 0",

@@ -80,7 +80,7 @@ fn wanted(
         action,
         subject: format!("check {id}"),
         method,
-        path: format!("/checks/id/{}{below}", remote::part(id)?),
+        path: format!("/checks/id/{}{below}", remote::segment(id)?),
         body,
     })
 }

@@ -49,7 +49,7 @@ async fn delete_cluster_host(
         action: "delete_cluster_host",
         subject: format!("host {host}"),
         method: Method::DELETE,
-        path: format!("/hosts/{}", remote::part(&host)?),
+        path: format!("/hosts/{}", remote::segment(&host)?),
         body: None,
     };
     act(app, caller, cluster, wanted).await

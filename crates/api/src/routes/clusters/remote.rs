@@ -8,6 +8,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 use stalker_clusters::{Checks, Cluster, Failure, Reply, is_done, refusal, words};
 use stalker_db::audit::{Actor, Deed};
+use stalker_domain::wire::KEY_REFUSED;
 use tracing::error;
 
 use super::super::Success;
@@ -44,7 +45,7 @@ pub(super) fn named<'a>(app: &'a App, id: &str) -> Result<&'a Cluster, Error> {
 }
 
 /// A name as one part of a path there. What could lead to another path, be it by way of a proxy, names nothing.
-pub(super) fn part(name: &str) -> Result<String, Error> {
+pub(super) fn segment(name: &str) -> Result<String, Error> {
     let leads_elsewhere = |c: char| matches!(c, '/' | '\\') || c.is_control();
     if matches!(name, "" | "." | "..") || name.contains(leads_elsewhere) {
         return Err(Error::NotFound(format!("nothing is called {name:?}")));
@@ -63,19 +64,19 @@ pub(super) async fn checks_of_host(
     app: &App,
     cluster: &str,
     host: &str,
-    which: Part,
+    part: Part,
 ) -> Result<Response, Error> {
-    let path = format!("/checks/host/{}", part(host)?);
+    let path = format!("/checks/host/{}", segment(host)?);
     let reply = told(cluster, named(app, cluster)?.list(&path).await)?;
     let checks = Checks::of_host(reply).await;
     let checks = checks.map_err(|why| Error::Elsewhere(format!("cluster {cluster}: {why}")))?;
     let around = [r#"{"checks":["#, "]}"].map(str::to_owned);
-    Ok(super::send(around, &checks, which))
+    Ok(super::send(around, &checks, part))
 }
 
 /// One check of another cluster, as it is now.
 pub(super) async fn check(app: &App, cluster: &str, id: &str) -> Result<Response, Error> {
-    let path = format!("/checks/id/{}", part(id)?);
+    let path = format!("/checks/id/{}", segment(id)?);
     let reply = told(cluster, named(app, cluster)?.ask(&path).await)?;
     let check = stalker_clusters::check(&reply).map_err(|why| {
         Error::Elsewhere(format!("what cluster {cluster} says cannot be read: {why}"))
@@ -208,7 +209,7 @@ fn refused(cluster: &str, reply: &Reply) -> Error {
         )),
         StatusCode::BAD_REQUEST => Error::BadRequest(said(cluster, reply)),
         StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Error::RefusedElsewhere(format!(
-            "cluster {cluster} does not let our key do this: {}",
+            "cluster {cluster} {KEY_REFUSED}: {}",
             refusal(reply)
         )),
         StatusCode::NOT_FOUND => Error::NotFound(said(cluster, reply)),

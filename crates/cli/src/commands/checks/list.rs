@@ -4,7 +4,9 @@ use clap::Args;
 use clap_complete::engine::ArgValueCompleter;
 use serde_json::Value;
 
+use super::named::prefix;
 use crate::client::{Client, escaped};
+use crate::commands::part::Part;
 use crate::completions;
 use crate::failure::Failure;
 use crate::output::{Answer, Cell, Shown, Table, Text, Tone};
@@ -16,6 +18,7 @@ const OLD_S: f64 = 60.0;
 
 /// Which checks are wanted: all that is given must be so.
 #[derive(Debug, Args)]
+#[command(group(clap::ArgGroup::new("state_or_host").args(["state", "host"])))]
 pub(crate) struct Filter {
     /// Of the host of this name or address
     #[arg(long, add = ArgValueCompleter::new(completions::hosts))]
@@ -42,51 +45,44 @@ pub(crate) struct Filter {
     /// Of those that are alerting, only those that have failed as often as it takes for an alert
     #[arg(long, requires = "state")]
     hard: bool,
-    /// Of this other cluster; `stalker clusters list` shows them
-    #[arg(long, requires = "state", conflicts_with = "hard")]
+    /// Of this other cluster, those of a host or in a state; `stalker clusters list` shows which there are
+    #[arg(long, requires = "state_or_host", conflicts_with_all = ["hard", "role", "name", "status", "owner"])]
     cluster: Option<String>,
-    /// At most so many
-    #[arg(long)]
-    limit: Option<u32>,
-    /// Only what comes after the check with this id
-    #[arg(long, value_name = "ID")]
-    after: Option<String>,
+    #[command(flatten)]
+    part: Part,
 }
 
 impl Filter {
     /// # Errors
     /// If there is no list to be had.
     pub(crate) async fn list(&self, client: &Client) -> Result<Answer, Failure> {
-        let part = [
-            ("limit", self.limit.map(|limit| limit.to_string())),
-            ("after", self.after.clone()),
-        ];
-        if let Some(state) = &self.state {
-            return match &self.cluster {
-                Some(cluster) => in_state_of(client, cluster, state, &part).await,
-                None => {
-                    let [limit, after] = part;
-                    let hard = ("hard", self.hard.then(|| "true".to_owned()));
-                    let path = format!("/checks/state/{state}");
-                    let document = client.list(&path, state, &[hard, limit, after]).await?;
-                    Ok(Answer::Shown(shown(document, &[state])))
-                }
-            };
+        if let Some(cluster) = &self.cluster {
+            let prefix = prefix(Some(cluster));
+            if let Some(host) = &self.host {
+                let path = format!("{prefix}/checks/host/{}", escaped(host));
+                let document = client.list(&path, "checks", &self.part.of([])).await?;
+                return Ok(Answer::Shown(shown(document, &["checks"])));
+            }
+            let state = self.state.as_deref().unwrap_or_default();
+            return in_state_of(client, cluster, state, &self.part.of([])).await;
         }
-        let [limit, after] = part;
+        if let Some(state) = &self.state {
+            let hard = ("hard", self.hard.then(|| "true".to_owned()));
+            let path = format!("/checks/state/{state}");
+            let document = client.list(&path, state, &self.part.of([hard])).await?;
+            return Ok(Answer::Shown(shown(document, &[state])));
+        }
         let document = client
             .list(
                 "/checks",
                 "checks",
-                &[
+                &self.part.of([
                     ("host", self.host.clone()),
                     ("role", self.role.clone()),
                     ("check", self.name.clone()),
                     ("status", self.status.clone()),
                     ("owner", self.owner.clone()),
-                    limit,
-                    after,
-                ],
+                ]),
             )
             .await?;
         Ok(Answer::Shown(shown(document, &["checks"])))

@@ -22,8 +22,8 @@ pub(crate) struct One {
 pub(crate) struct Named {
     #[command(flatten)]
     which: Which,
-    /// Of this other cluster, where checks are found while they fail or are suspended; `stalker clusters list` shows them
-    #[arg(long, conflicts_with = "host")]
+    /// Of this other cluster; `stalker clusters list` shows which there are
+    #[arg(long)]
     cluster: Option<String>,
 }
 
@@ -42,7 +42,19 @@ impl One {
     /// # Errors
     /// If there is no such check.
     pub(crate) async fn find(&self, client: &Client) -> Result<Thing, Failure> {
-        find(client, &self.check).await
+        find(client, None, &self.check).await
+    }
+
+    /// As [`One::find`], of a cluster.
+    ///
+    /// # Errors
+    /// If there is no such check.
+    pub(crate) async fn find_in(
+        &self,
+        client: &Client,
+        cluster: Option<&str>,
+    ) -> Result<Thing, Failure> {
+        find(client, cluster, &self.check).await
     }
 }
 
@@ -52,18 +64,15 @@ impl Named {
     /// # Errors
     /// If one of them is not there: then nothing is done to the others.
     pub(crate) async fn find(&self, client: &Client) -> Result<Vec<Thing>, Failure> {
+        let cluster = self.cluster.as_deref();
         let mut found = Vec::new();
         for check in &self.which.checks {
-            found.push(match &self.cluster {
-                Some(cluster) => find_in(client, cluster, check).await?,
-                None => find(client, check).await?,
-            });
+            found.push(find(client, cluster, check).await?);
         }
+        let prefix = prefix(cluster);
         for host in &self.which.host {
-            let path = format!("/checks/host/{}", escaped(host));
-            let document = client.list(&path, "checks", &[]).await?;
-            let checks = document["checks"].as_array();
-            found.extend(checks.into_iter().flatten().map(|check| thing("", check)));
+            let checks = of_host(client, &prefix, host).await?;
+            found.extend(checks.iter().map(|check| thing(&prefix, check)));
         }
         Ok(found)
     }
@@ -82,56 +91,47 @@ impl Named {
     }
 }
 
-async fn find(client: &Client, name: &str) -> Result<Thing, Failure> {
+async fn find(client: &Client, cluster: Option<&str>, name: &str) -> Result<Thing, Failure> {
+    let prefix = prefix(cluster);
     if is_id(name) {
-        return Ok(by_id("", name));
+        return Ok(by_id(&prefix, name));
     }
     // in every way that it can be read: a host's name may hold a colon as well
     let mut found = Vec::new();
     for (host, check) in readings(name)? {
-        let filters = [
-            ("host", Some(host.to_owned())),
-            ("check", Some(check.to_owned())),
-        ];
-        let document = client.list("/checks", "checks", &filters).await?;
-        found.extend(document["checks"].as_array().into_iter().flatten().cloned());
+        let checks = match of_host(client, &prefix, host).await {
+            Err(failure) if failure.status == Some(404) => continue,
+            checks => checks?,
+        };
+        found.extend(checks.into_iter().filter(|found| found["check"] == *check));
     }
     match found.as_slice() {
-        [check] => return Ok(thing("", check)),
+        [check] => return Ok(thing(&prefix, check)),
         [] => {}
         several => return Err(ambiguous(name, several)),
     }
-    Err(Failure::refused(404, format!("there is no check {name}"))
-        .hint("`stalker checks list` shows what there is"))
+    Err(match cluster {
+        None => Failure::refused(404, format!("there is no check {name}"))
+            .hint("`stalker checks list` shows what there is"),
+        Some(cluster) => Failure::refused(404, format!("there is no check {name} of {cluster}"))
+            .hint(format!(
+                "`stalker checks list --state alerting --cluster {cluster}` shows what is failing there"
+            )),
+    })
 }
 
-/// Another cluster shows us lists of what is failing or suspended, and nothing else.
-async fn find_in(client: &Client, cluster: &str, name: &str) -> Result<Thing, Failure> {
-    let prefix = format!("/global/{}", escaped(cluster));
-    if is_id(name) {
-        return Ok(by_id(&prefix, name));
-    }
-    let readings = readings(name)?;
-    for state in ["alerting", "suspended"] {
-        let path = format!("{prefix}/checks/state/{state}");
-        let document = client.list_within(&path, &[cluster, state], &[]).await?;
-        let checks = document[cluster][state].as_array();
-        let found = checks.into_iter().flatten().find(|check| {
-            readings
-                .iter()
-                .any(|(host, name)| check["hostname"] == *host && check["check"] == *name)
-        });
-        if let Some(check) = found {
-            return Ok(thing(&prefix, check));
-        }
-    }
-    Err(Failure::refused(
-        404,
-        format!("no check {name} of {cluster} is failing or suspended"),
-    )
-    .hint(format!(
-        "`stalker checks list --state alerting --cluster {cluster}` shows those that are"
-    )))
+/// The way to a cluster's checks: another one's go through ours.
+pub(super) fn prefix(cluster: Option<&str>) -> String {
+    cluster.map_or_else(String::new, |cluster| {
+        format!("/global/{}", escaped(cluster))
+    })
+}
+
+async fn of_host(client: &Client, prefix: &str, host: &str) -> Result<Vec<Value>, Failure> {
+    let path = format!("{prefix}/checks/host/{}", escaped(host));
+    let mut document = client.list(&path, "checks", &[]).await?;
+    let checks = document["checks"].take();
+    Ok(checks.as_array().cloned().unwrap_or_default())
 }
 
 fn is_id(name: &str) -> bool {

@@ -27,6 +27,9 @@ pub(crate) struct Samples {
     /// Seconds of a step
     #[arg(long, value_name = "SECONDS")]
     step: Option<u32>,
+    /// Only what is called so
+    #[arg(long)]
+    label: Option<String>,
 }
 
 impl Samples {
@@ -45,6 +48,7 @@ impl Samples {
                     ("from", from.map(|at| at.to_string())),
                     ("to", self.to.map(|at| at.to_string())),
                     ("step", self.step.map(|step| step.to_string())),
+                    ("label", self.label.clone()),
                 ],
             )
             .await?;

@@ -44,9 +44,11 @@ impl Model {
             return Vec::new();
         }
         let has_control = key.modifiers.contains(KeyModifiers::CONTROL);
+        // whoever does something else stays
+        let was_leaving = std::mem::take(&mut self.is_leaving);
         match key.code {
             KeyCode::Char('c') if has_control => {
-                self.leave();
+                self.leave(was_leaving);
                 return Vec::new();
             }
             KeyCode::Char('l') if has_control => return vec![Request::Redraw],
@@ -56,7 +58,7 @@ impl Model {
             return self.dialog_key(key);
         }
         match self.page {
-            Page::List => self.list_key(key),
+            Page::List => self.list_key(key, was_leaving),
             Page::Details(_) => self.details_key(key),
             Page::Help(..) => {
                 self.help_key(key);
@@ -65,7 +67,7 @@ impl Model {
         }
     }
 
-    fn list_key(&mut self, key: KeyEvent) -> Vec<Request> {
+    fn list_key(&mut self, key: KeyEvent, was_leaving: bool) -> Vec<Request> {
         let page = view::list_height(self).saturating_sub(1).max(1);
         let last = self.rows.lines.len().saturating_sub(1);
         let has_control = key.modifiers.contains(KeyModifiers::CONTROL);
@@ -78,7 +80,7 @@ impl Model {
             KeyCode::Char('k') | KeyCode::Up | KeyCode::BackTab => self.go_up(1),
             KeyCode::Char('g') | KeyCode::Home => self.go_up(last),
             KeyCode::Char('G') | KeyCode::End => self.go_down(last),
-            KeyCode::Char('q') => self.leave(),
+            KeyCode::Char('q') => self.leave(was_leaving),
             KeyCode::Char('r') => self.refresh_all(),
             KeyCode::Char('s') => {
                 self.sort = self.sort.next();
@@ -104,8 +106,8 @@ impl Model {
     }
 
     /// Ends it; while something is being done, only whoever says so twice: what has not begun would not be done.
-    fn leave(&mut self) {
-        if self.acts == 0 || self.is_leaving {
+    fn leave(&mut self, was_leaving: bool) {
+        if self.acts == 0 || was_leaving {
             self.is_over = true;
             return;
         }

@@ -110,8 +110,8 @@ impl Model {
             }
             Some(trouble) => {
                 let not = match (calls, trouble.status) {
-                    (1, Some(_)) => "refused".to_owned(),
-                    (1, None) => "not done".to_owned(),
+                    (0 | 1, Some(_)) => "refused".to_owned(),
+                    (0 | 1, None) => "not done".to_owned(),
                     (n, _) => format!("only {done} of {n} {what}"),
                 };
                 self.say(Tone::Bad, format!("{subject}: {not}: {}", trouble.words));
