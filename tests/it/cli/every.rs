@@ -159,8 +159,10 @@ async fn every_command_says_what_is_wrong_with_the_server_and_what_to_do() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
-/// The parameters of each list of the API, and the command that asks for it; by another name where the API's would not be understood.
-const LISTS: [(&str, &str, &[(&str, &str)]); 12] = [
+/// What the API calls something, and what people do.
+type Renamed = (&'static str, &'static str);
+/// Each list of the API, the command that asks for it, and the options whose names are others than those of the API's parameters.
+const LISTS: [(&str, &str, &[Renamed]); 12] = [
     (
         "/alerts",
         "alerts list",
