@@ -41,7 +41,7 @@ impl Cluster {
         let database = TestDatabase::new().await;
         let installation = Installation::new(&database)
             .set("api.cluster_id", id)
-            .set("api.remote_timeout", 2)
+            .set("api.remote_timeout", 3)
             .set("api.cache_ttl", 0)
             .set("alerts.cluster_down_after", 1);
         let installation = others.iter().fold(installation, |installation, other| {
@@ -134,30 +134,25 @@ async fn three_real_clusters_are_shown_each_as_it_is() {
         let there = if of == "west" { &west } else { &south };
         let own = there.api.read("/checks/state/alerting").await;
         assert_eq!(answer[of]["alerting"], own["alerting"]);
-        assert_eq!(
-            (&answer[of]["age"], &answer[of]["error"]),
-            (&json!(0), &Value::Null)
-        );
+        assert!(answer[of]["age"].is_u64(), "{answer}");
+        assert!(answer[of]["error"].is_null(), "{answer}");
     }
     let (status, problem) = east.alerting("north").await;
     assert_eq!(
         (status, &problem["detail"]),
         (
             StatusCode::BAD_GATEWAY,
-            &json!("nothing is known of cluster north yet: no answer within 2s")
+            &json!("nothing is known of cluster north yet: no answer within 3s")
         )
     );
     let (status, problem) = east.alerting("nowhere").await;
     assert_eq!(status, StatusCode::BAD_REQUEST, "{problem}");
     let numbers = east.api.read("/stats/all").await["all"].take();
     assert_eq!(
-        (
-            &numbers["west"]["failing"],
-            &numbers["west"]["checks"],
-            &numbers["west"]["age"]
-        ),
-        (&json!(1), &json!(1), &json!(0))
+        (&numbers["west"]["failing"], &numbers["west"]["checks"]),
+        (&json!(1), &json!(1))
     );
+    assert!(numbers["west"]["age"].is_u64(), "{numbers}");
     assert_eq!(
         (&numbers["north"]["checks"], &numbers["north"]["age"]),
         (&Value::Null, &Value::Null)
@@ -207,7 +202,7 @@ async fn three_real_clusters_are_shown_each_as_it_is() {
         let is_new = |(_, answer): &(StatusCode, Value)| answer[of]["error"].is_null();
         let (_, answer) = until_seen("it answers again", PATIENCE, look, is_new).await;
         assert_eq!(ids(&answer, of), ["17"]);
-        assert_eq!(answer[of]["age"], 0);
+        assert!(answer[of]["age"].is_u64(), "{answer}");
     }
     // a part of a list, as of our own
     for (query, expected) in [

@@ -337,7 +337,7 @@ async fn nobody_is_told_that_it_was_done_when_nobody_knows() {
         (status, &problem["detail"]),
         (
             StatusCode::GATEWAY_TIMEOUT,
-            &json!("cluster west was asked, and may have done it: no answer within 2s")
+            &json!("cluster west was asked, and may have done it: no answer within 3s")
         )
     );
     let rows = audited(&east, &["set_cluster_next_run"]).await;

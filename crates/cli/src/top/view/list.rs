@@ -332,11 +332,15 @@ fn cluster(model: &Model, name: &str) -> String {
         None => "no data yet".to_owned(),
     };
     let why = feed.trouble.as_ref();
-    // in the server's words, which may begin as this line does
-    let said = format!("cluster {name} cannot be reached: ");
+    // in the server's words, which may begin with what this line says already
+    let begins = [
+        format!("cluster {name} cannot be reached: "),
+        format!("nothing is known of cluster {name} yet: "),
+    ];
     let why = why.map_or_else(String::new, |trouble| {
         let words = trouble.words.as_str();
-        format!(": {}", words.strip_prefix(&said).unwrap_or(words))
+        let rest = begins.iter().find_map(|begin| words.strip_prefix(begin));
+        format!(": {}", rest.unwrap_or(words))
     });
     format!("cluster {name} cannot be reached, {age}{why}")
 }
