@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use portable_pty::{Child, CommandBuilder, MasterPty, PtySize, SlavePty, native_pty_system};
+use portable_pty::{Child, CommandBuilder, MasterPty, PtySize, native_pty_system};
 
 use crate::until::{until, until_seen};
 
@@ -15,8 +15,6 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 /// An executable in a terminal of its own. Dropped, it is killed.
 pub struct Terminal {
-    /// Open as long as this is: else what was written last could be lost when the writer ends.
-    _slave: Box<dyn SlavePty + Send>,
     screen: Arc<Mutex<vt100::Parser>>,
     keyboard: Box<dyn Write + Send>,
     child: Box<dyn Child + Send + Sync>,
@@ -67,17 +65,12 @@ impl Terminal {
         // ends with the terminal's last writer
         thread::spawn(move || {
             let mut buffer = [0; 4096];
-            loop {
-                match reader.read(&mut buffer) {
-                    Ok(n @ 1..) => locked(&drawn).process(&buffer[..n]),
-                    Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
-                    Ok(0) | Err(_) => return,
-                }
+            while let Ok(n @ 1..) = reader.read(&mut buffer) {
+                locked(&drawn).process(&buffer[..n]);
             }
         });
         Self {
             screen,
-            _slave: pair.slave,
             keyboard: pair
                 .master
                 .take_writer()

@@ -163,16 +163,19 @@ async fn whoever_waits_sees_how_far_it_is() {
     let server = tokio::spawn(async move { axum::serve(listener, app).await });
 
     let desk = Desk::with_key(&format!("http://{address}"), "key");
-    let mut terminal = at(&desk, "stalker checks suspend 1 2 3");
+    // the end of what leads a session throws away what its terminal has not read yet, so that waits
+    let line = "stalker checks suspend 1 2 3; code=$?; read -r; exit $code";
+    let mut terminal = at(&desk, line);
     terminal
         .wait_for("it waits", |screen| screen == "1/3 2")
         .await;
     released.notify_one();
-    assert_eq!(terminal.ended().await, 0);
     let done = "1 is suspended\n2 is suspended\n3 is suspended";
     terminal
         .wait_for("the count is gone", |screen| screen == done)
         .await;
+    terminal.type_text("\r");
+    assert_eq!(terminal.ended().await, 0);
     server.abort();
 }
 
